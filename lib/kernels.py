@@ -1,0 +1,334 @@
+"""Gaussian kernels g(s, p, q) = E[sigma(w.x) sigma(v.x)], x ~ N(0, I), of six activations.
+
+The arguments are s = w.v, p = |w|^2, q = |v|^2. One identity yields five of the six kernels:
+an activation that is a homogeneous one smoothed by noise, sigma(y) = E sigma_0(y + sqrt(t) z),
+has the kernel E g_0(s, p + t, q + t'), because the noise only adds to the two variances.
+
+    erf       sign smoothed by N(0, 1)
+    tanh      sign smoothed by logistic noise;  sigmoid: the same, halved and shifted
+    relu      not smoothed
+    softplus  relu smoothed by logistic noise
+    gelu      x Phi(x), a closed form of its own
+
+Logistic noise is N(0, t) with a random variance t (Andrews & Mallows 1974, Stefanski 1991), which
+turns the average over t and t' into a rapidly converging sum: see `_logistic_noise`.
+
+Every kernel is symmetric, so a derivative in q is the one in p with the vectors exchanged: the
+private methods give derivatives in s and p only.
+"""
+
+import numpy as np
+from scipy import special
+
+from lib import gram
+from lib.checks import finite_array
+
+_PAIRS_OF_NODES_AT_ONCE = 2**17  # keeps the temporaries of a quadrature in the cache
+
+
+class Kernel:
+    """The kernel of one activation; `kernels.erf` and the others are its instances.
+
+    name: the activation's name. noise: a variance that the kernel adds to p and q at least, zero
+    for a homogeneous activation.
+    """
+
+    def __init__(self, name, activation, noise):
+        self.name = name
+        self.activation = activation
+        self.noise = noise
+
+    def __repr__(self):
+        return f"kernels.{self.name}"
+
+    def __call__(self, s, p, q):
+        """E[sigma(w.x) sigma(v.x)] for s = w.v, p = |w|^2, q = |v|^2; broadcasts over arrays.
+
+        Raises ValueError for entries that are not finite or not those of two vectors.
+        """
+        return self._value(_checked(s, p, q))[()]
+
+    def gradient(self, s, p, q):
+        """First derivatives (g_s, g_p, g_q), each of the broadcast shape.
+
+        Raises ValueError also where a homogeneous kernel (relu) has none: at zero vectors.
+        """
+        pairs = self._differentiable(_checked(s, p, q))
+        _, g_s, g_p = self._jet(pairs)
+        _, _, g_q = self._jet(pairs.swapped())
+        return g_s[()], g_p[()], g_q[()]
+
+    def hessian(self, s, p, q):
+        """Second derivatives (g_ss, g_sp, g_sq, g_pp, g_pq, g_qq), each of the broadcast shape.
+
+        Raises ValueError also where relu has none: at zero and at parallel vectors.
+        """
+        pairs = self._twice_differentiable(self._differentiable(_checked(s, p, q)))
+        g_ss, g_sp, g_pp, g_pq = self._hessian(pairs)
+        _, g_sq, g_qq, _ = self._hessian(pairs.swapped())
+        return g_ss[()], g_sp[()], g_sq[()], g_pp[()], g_pq[()], g_qq[()]
+
+    def _differentiable(self, pairs):
+        return pairs
+
+    def _twice_differentiable(self, pairs):
+        return pairs
+
+    def _value(self, pairs):
+        """g at the pairs of vectors of a gram.Gram."""
+        raise NotImplementedError
+
+    def _jet(self, pairs):
+        """(g, g_s, g_p)."""
+        raise NotImplementedError
+
+    def _hessian(self, pairs):
+        """(g_ss, g_sp, g_pp, g_pq)."""
+        raise NotImplementedError
+
+
+class _Smoothed(Kernel):
+    """A homogeneous kernel averaged over noise of the given variances and weights."""
+
+    def __init__(self, name, activation, variances=(0.0,), weights=(1.0,)):
+        super().__init__(name, activation, min(variances))
+        self._variances = np.array(variances)
+        self._weights = np.array(weights)
+
+    def _average(self, homogeneous, pairs):
+        """Average homogeneous(s, p + t, q + t', determinant) over the noise variances t and t'."""
+        s, p, q, gap = pairs
+        if len(self._variances) == 1:
+            t = self._variances[0]
+            if t == 0.0:
+                return homogeneous(s, p, q, gap)
+            determinant = t * p + (t * q + t * t)
+            determinant += gap
+            return homogeneous(s, p + t, q + t, determinant)
+        return self._average_over_nodes(homogeneous, pairs)
+
+    def _average_over_nodes(self, homogeneous, pairs):
+        entries = np.broadcast_arrays(*pairs)
+        shape = entries[0].shape
+        s, p, q, gap = (entry.reshape(-1, 1, 1) for entry in entries)
+        first, second = self._variances[:, None], self._variances[None, :]
+        step = max(1, _PAIRS_OF_NODES_AT_ONCE // len(self._variances) ** 2)
+        parts = []
+        for start in range(0, max(len(s), 1), step):
+            at = slice(start, start + step)
+            determinant = gap[at] + (p[at] * second + q[at] * first + first * second)
+            values = homogeneous(s[at], p[at] + first, q[at] + second, determinant)
+            parts.append([(value @ self._weights) @ self._weights for value in values])
+        return tuple(np.concatenate(part).reshape(shape) for part in zip(*parts, strict=True))
+
+
+class _SmoothedSign(_Smoothed):
+    """sigma(y) = offset + scale E sign(y + sqrt(t) z), t drawn from the variances."""
+
+    def __init__(self, name, activation, variances, weights=(1.0,), scale=1.0, offset=0.0):
+        super().__init__(name, activation, variances, weights)
+        self._scale = scale * scale
+        self._offset = offset * offset
+
+    def _value(self, pairs):
+        (g,) = self._average(_sign_value, pairs)
+        return self._rescale(g) + self._offset if self._offset else self._rescale(g)
+
+    def _jet(self, pairs):
+        g, g_s, g_p = (self._rescale(part) for part in self._average(_sign_jet, pairs))
+        return g + self._offset if self._offset else g, g_s, g_p
+
+    def _hessian(self, pairs):
+        return tuple(self._rescale(part) for part in self._average(_sign_hessian, pairs))
+
+    def _rescale(self, values):
+        return values if self._scale == 1.0 else self._scale * values
+
+
+class _SmoothedReLU(_Smoothed):
+    """sigma(y) = E max(0, y + sqrt(t) z), t drawn from the variances."""
+
+    def _value(self, pairs):
+        return self._average(_relu_value, pairs)[0]
+
+    def _jet(self, pairs):
+        return self._average(_relu_jet, pairs)
+
+    def _hessian(self, pairs):
+        return self._average(_relu_hessian, pairs)
+
+    def _differentiable(self, pairs):
+        smallest = min(np.min(pairs.p, initial=np.inf), np.min(pairs.q, initial=np.inf))
+        if self.noise == 0.0 and smallest == 0.0:
+            raise ValueError("p and q must be positive: relu's kernel has no derivative at a zero vector, got 0.0")
+        return pairs
+
+    def _twice_differentiable(self, pairs):
+        if self.noise == 0.0 and np.min(pairs.gap, initial=np.inf) == 0.0:
+            raise ValueError("s^2 must be below p q: relu's kernel has no second derivative in (s, p, q) at parallel "
+                             "vectors, got a gap p q - s^2 of 0.0 (the loss has one: PopulationLoss.hessian)")
+        return pairs
+
+
+class _GELU(Kernel):
+    """x Phi(x): with P = 1 + p, Q = 1 + q and D = P Q - s^2,
+
+    2 pi g = s psi + (1 - 1/P - 1/Q) sqrt(D) + 1 / sqrt(D),   psi = pi/2 + arcsin(s / sqrt(P Q)),
+
+    from two integrations by parts of E[X Y Phi(X) Phi(Y)].
+    """
+
+    def _value(self, pairs):
+        s, P, Q, D, root = self._shifted(pairs)
+        inverse = 1.0 / P + 1.0 / Q
+        plain = s * _opening(s, root) + (pairs.gap + s * s * inverse) / root
+        # Nearly antipodal long vectors: s psi cancels sqrt(D), so both are taken out by hand.
+        antipodal = -s * arctan_remainder(_antipodal_tangent(s, root)) + (1.0 - D * inverse) / root
+        return np.where(s < -root, antipodal, plain) / (2 * np.pi)
+
+    def _jet(self, pairs):
+        s, P, Q, D, root = self._shifted(pairs)
+        g_s = _opening(s, root) + s * ((1 / P + 1 / Q) + 1 / D) / root
+        g_p = root * (0.5 / P + 1 / P**2) - 0.5 * (Q / P + 1 + Q / D) / root
+        return self._value(pairs), g_s / (2 * np.pi), g_p / (2 * np.pi)
+
+    def _hessian(self, pairs):
+        s, P, Q, D, root = self._shifted(pairs)
+        cubed, fifth = 1 / (D * root), 1 / (D * D * root)
+        g_ss = 1 / root + (P + Q + 1) * cubed + 3 * s * s * fifth
+        g_sp = -s * ((0.5 / P + 1 / P**2) / root + 0.5 * (Q / P + 1) * cubed + 1.5 * Q * fifth)
+        g_pp = (
+            Q * (0.25 / P + 1 / P**2) / root
+            - root * (0.5 / P**2 + 2 / P**3)
+            + 0.25 * Q * (Q / P + 1) * cubed
+            + 0.75 * Q * Q * fifth
+        )
+        g_pq = 0.25 / root + (0.25 * (P + Q) - 0.5) * cubed + 0.75 * P * Q * fifth
+        return tuple(part / (2 * np.pi) for part in (g_ss, g_sp, g_pp, g_pq))
+
+    @staticmethod
+    def _shifted(pairs):
+        s, p, q, gap = pairs
+        D = gap + (p + (q + 1.0))
+        return s, p + 1.0, q + 1.0, D, np.sqrt(D)
+
+
+# The two homogeneous kernels, for vectors of squared norms P, Q with determinant D = P Q - s^2.
+# sign: g = (2/pi) arcsin(s / sqrt(P Q)) (Williams 1997), needed for D > 0 only.
+
+
+def _sign_value(s, P, Q, D):
+    return ((2 / np.pi) * np.arctan(s / np.sqrt(D)),)
+
+
+def _sign_jet(s, P, Q, D):
+    # In place where it can be: on tables of 10^4 pairs, allocating temporaries costs as much as arithmetic.
+    g_s = 1.0 / np.sqrt(D)
+    slope = s * g_s
+    g = np.arctan(slope)
+    g *= 2 / np.pi
+    g_s *= 2 / np.pi
+    slope *= -1 / (np.pi * P)
+    return g, g_s, slope
+
+
+def _sign_hessian(s, P, Q, D):
+    cubed = 1.0 / (D * np.sqrt(D))
+    g_ss = (2 / np.pi) * s * cubed
+    return g_ss, (-1 / np.pi) * Q * cubed, (0.25 * g_ss / P**2) * (2 * D + P * Q), 0.25 * g_ss
+
+
+# relu: g = (sqrt(D) + s psi) / 2 pi with psi = pi - angle (Cho & Saul 2009, arc-cosine kernel).
+
+
+def _relu_value(s, P, Q, D):
+    root = np.sqrt(D)
+    plain = root + s * _opening(s, root)
+    antipodal = -s * arctan_remainder(_antipodal_tangent(s, root))
+    return (np.where(s < -root, antipodal, plain) / (2 * np.pi),)
+
+
+def _relu_jet(s, P, Q, D):
+    root = np.sqrt(D)
+    inverse_p = np.divide(1.0, P, out=np.zeros_like(P), where=P > 0.0)
+    return (*_relu_value(s, P, Q, D), _opening(s, root) / (2 * np.pi), root * (inverse_p / (4 * np.pi)))
+
+
+def _relu_hessian(s, P, Q, D):
+    # At parallel vectors each derivative diverges like 1 / root, but what they multiply in the
+    # Hessian of a loss vanishes like root: taking 1 / root = 0 there gives the right Hessian. Within
+    # 1e-8 of parallel, rounding would be larger than what is left out.
+    root = np.sqrt(D)
+    inverse_root = np.divide(1.0, root, out=np.zeros_like(root), where=D > 1e-16 * (P * Q))
+    inverse_p = np.divide(1.0, P, out=np.zeros_like(P), where=P > 0.0)
+    g_ss = inverse_root / (2 * np.pi)
+    g_sp = g_ss * s * (-0.5 * inverse_p)
+    g_pp = (0.25 * inverse_p**2) * g_ss * (s * s - D)
+    return g_ss, g_sp, g_pp, 0.25 * g_ss
+
+
+def _opening(s, root):
+    """psi = pi minus the angle, in [0, pi], for cosine : sine = s : root; pi/2 at a zero vector."""
+    psi = np.arctan2(root, -s)
+    return np.where((root == 0.0) & (s == 0.0), np.pi / 2, psi)
+
+
+def _antipodal_tangent(s, root):
+    """tan psi = root / |s| where s < -root, and something harmless elsewhere."""
+    return np.minimum(root / np.where(s == 0.0, 1.0, np.abs(s)), 1.0)
+
+
+def arctan_remainder(x):
+    """x - arctan x with full relative accuracy, for arrays of any size and sign."""
+    x = np.asarray(x, dtype=np.float64)
+    square = np.minimum(x * x, 0.01)
+    series = np.zeros_like(square)
+    for power in range(19, 1, -2):  # x^3/3 - x^5/5 + ..., enough up to x = 0.1
+        series = (1.0 / power) - square * series
+    return np.where(np.abs(x) < 0.1, square * x * series, x - np.arctan(x))
+
+
+def _checked(s, p, q):
+    """Gram of scalar or array entries that are those of two vectors."""
+    s, p, q = (finite_array(name, value) for name, value in zip("spq", (s, p, q), strict=True))
+    for name, value in (("p", p), ("q", q)):
+        if (value < 0.0).any():
+            raise ValueError(f"{name} must be a squared norm, at least 0, got {value[value < 0.0].flat[0]}")
+    try:
+        s, p, q = np.broadcast_arrays(s, p, q)
+    except ValueError as error:
+        raise ValueError(f"s, p, q must have shapes that broadcast, got {s.shape}, {p.shape}, {q.shape}") from error
+    excess = np.abs(s) > np.sqrt(p) * np.sqrt(q) * (1 + 1e-9)
+    if excess.any():
+        raise ValueError(
+            f"s must satisfy s^2 <= p q, got s = {s[excess].flat[0]}, p = {p[excess].flat[0]}, q = {q[excess].flat[0]}"
+        )
+    return gram.from_entries(s, p, q)
+
+
+def _logistic_noise(step=0.12):
+    """Variances t and weights with E_t N(0, t) the law of logistic noise of variance pi^2 / 12.
+
+    That noise turns sign into tanh. sqrt(t) follows Kolmogorov's distribution, whose density in
+    log sqrt(t) is analytic and decays doubly exponentially at both ends, so the trapezoidal rule
+    converges exponentially (Trefethen & Weideman 2014): step 0.12 leaves 1e-15, 0.16 leaves 1e-11.
+    """
+    log_tau = np.arange(np.log(0.16), np.log(4.6), step)
+    tau = np.exp(log_tau)
+    odd, j = np.arange(1, 16, 2)[:, None], np.arange(1, 30)[:, None]
+    # The density's series in exp(-2 tau^2), and its dual in exp(-pi^2 / 8 tau^2), each where it converges fast.
+    large = 8 * tau * ((-1.0) ** (j + 1) * j**2 * np.exp(-2 * (j * tau) ** 2)).sum(0)
+    energy = (odd * np.pi) ** 2 / (8 * tau**2)
+    small = np.sqrt(2 * np.pi) / tau**2 * (np.exp(-energy) * (2 * energy - 1)).sum(0)
+    weights = step * tau * np.where(tau < 1.0, small, large)
+    return tau**2, weights
+
+
+_VARIANCES, _WEIGHTS = _logistic_noise()
+
+erf = _SmoothedSign("erf", lambda x: special.erf(np.asarray(x) * np.sqrt(0.5)), [1.0])
+tanh = _SmoothedSign("tanh", np.tanh, _VARIANCES, _WEIGHTS)
+sigmoid = _SmoothedSign("sigmoid", special.expit, 4 * _VARIANCES, _WEIGHTS, scale=0.5, offset=0.5)
+relu = _SmoothedReLU("relu", lambda x: np.maximum(x, 0.0))
+softplus = _SmoothedReLU("softplus", lambda x: np.logaddexp(0.0, x), 4 * _VARIANCES, _WEIGHTS)
+gelu = _GELU("gelu", lambda x: x * special.ndtr(x), 1.0)
