@@ -40,12 +40,13 @@ def from_entries(s, p, q):
 
 
 def among(W, noise):
-    """Gram of all ordered pairs of rows of W (n, d): s and gap (n, n), p (n, 1), q (1, n)."""
+    """Gram of all ordered pairs of rows of W (n, d): s and gap (n, n), p (n, 1), q (1, n).
+
+    The norms are the diagonal of s itself, so that a neuron with itself has a gap of exactly 0.
+    """
     s = W @ W.T
     p = s.diagonal().copy()
-    gap = _gap(s, W, p, W, p, noise)
-    np.fill_diagonal(gap, 0.0)
-    return Gram(s, p[:, None], p[None, :], gap)
+    return Gram(s, p[:, None], p[None, :], _gap(s, W, p, W, p, noise))
 
 
 def between(W, V, noise):

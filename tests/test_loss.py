@@ -272,14 +272,29 @@ def test_loss_is_positive_and_zero_at_the_teacher(kernel, n, k, d, seed):
     assert np.abs(loss.gradient(teacher).ravel()).max() <= 1e-12 * (1 + loss._teacher_energy)
 
 
-def test_dead_relu_and_what_has_no_derivative():
-    """Under relu a zero incoming vector has one-sided derivatives only: refused, with its name; the value exists."""
+def test_relu_says_where_it_has_no_derivative():
+    """At a zero incoming vector the loss under relu has one-sided derivatives only; its value exists."""
     loss = PopulationLoss(Network.orthonormal(3), kernels.relu)
     student = Network([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]], [1.0, 2.0])
     assert np.isfinite(loss(student))
     for method in (loss.gradient, loss.hessian, loss.hessian_operator):
         with pytest.raises(ValueError, match="one-sided derivatives there, got w_1 = 0"):
             method(student)
+
+
+def test_relu_has_a_gradient_at_a_neuron_that_is_all_zero():
+    """Witness: the loss changes by less than the square of any small step away from w = 0, a = 0."""
+    loss = PopulationLoss(Network.orthonormal(3), kernels.relu)
+    student = Network([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]], [1.0, 0.0])
+    gradient = loss.gradient(student)
+    assert (gradient.W[1] == 0.0).all() and gradient.a[1] == 0.0
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        W, a = student.W.copy(), student.a.copy()
+        W[1], a[1] = 1e-4 * rng.standard_normal(3), 1e-4 * rng.standard_normal()
+        assert abs(loss(Network(W, a)) - loss(student)) < 1e-6
+    with pytest.raises(ValueError, match="w_1 = 0"):
+        loss.hessian(student)
 
 
 @pytest.mark.parametrize(
