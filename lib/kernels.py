@@ -44,6 +44,8 @@ class Kernel:
     def __call__(self, s, p, q):
         """E[sigma(w.x) sigma(v.x)] for s = w.v, p = |w|^2, q = |v|^2; broadcasts over arrays.
 
+        Exact for the numbers given. Vectors closer to parallel than 1e-8 cannot be told apart by
+        their s, p and q in float64; `PopulationLoss` takes the vectors and tells them apart.
         Raises ValueError for entries that are not finite or not those of two vectors.
         """
         return self._value(_checked(s, p, q))[()]

@@ -1,0 +1,56 @@
+# The two commands of the README are `make book` and `make test`; `make` alone lists the rest.
+# Each creates .venv when it is missing and installs again only when a list of packages has changed.
+# With `CONSTRAINTS=` they install the newest packages that the ranges allow, not the ones that were tested.
+
+PYTHON ?= python3
+CONSTRAINTS ?= -c constraints.txt
+BIN := .venv/bin
+NOTEBOOKS := $(wildcard book/*.ipynb) tools/chapter_template.ipynb
+
+# What is set in the caller's shell must not leak into ours: another environment, or a backend that shows no figures.
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET JUPYTER_PATH MPLBACKEND PYTEST_ADDOPTS
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYTHONNOUSERSITE := 1
+
+.PHONY: help book test notebooks bench clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
+
+# From nothing each time: a page that left _toc.yml must not stay on the site.
+book: .venv/.installed  ## build the book as HTML, every warning an error
+	rm -rf _build
+	$(BIN)/jupyter-book build . -W -n --keep-going
+	$(BIN)/python tools/check_site.py _build/html
+	@echo "The book is built. Open $(CURDIR)/_build/html/index.html in a browser."
+
+test: .venv/.installed-tests  ## lint, tests, and every chapter run again and compared with its stored outputs
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 \
+		--nbval-sanitize-with tests/nbval_sanitize.cfg $(NOTEBOOKS)
+
+notebooks: .venv/.installed  ## run the chapters and store their new outputs
+	$(BIN)/jupyter execute --inplace --timeout=120 $(NOTEBOOKS)
+	$(BIN)/python tools/normalise_notebooks.py $(NOTEBOOKS)
+
+bench: .venv/.installed  ## time gradients and Hessian-vector products
+	$(BIN)/python -m benchmarks.kernels
+
+clean:  ## remove the built book and the environment
+	rm -rf .venv _build
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' && $(PYTHON) -m venv --clear .venv || { \
+		rm -rf .venv; echo; \
+		echo "'$(PYTHON)' could not make the environment: the book needs Python 3.11 or newer, with venv."; \
+		echo "On Debian and Ubuntu:  apt-get install python3 python3-venv"; \
+		echo "Another Python:        make PYTHON=python3.12 ..."; exit 1; }
+
+.venv/.installed: requirements.txt constraints.txt pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet -r requirements.txt $(CONSTRAINTS)
+	@touch $@
+
+.venv/.installed-tests: tests/requirements.txt .venv/.installed
+	$(BIN)/python -m pip install --quiet -r tests/requirements.txt $(CONSTRAINTS)
+	@touch $@

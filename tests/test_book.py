@@ -1,0 +1,99 @@
+"""The book as stored and as built: every chapter passes every guard, every page is there and needs no other host."""
+
+import re
+
+import built_book
+import guards
+import numpy as np
+import pytest
+import yaml
+from check_site import empty_pages, toc_entries
+from guards import ROOT
+
+from lib import Network, PopulationLoss, kernels
+
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
+CHAPTERS = {path.stem: guards.read(path) for path in sorted(ROOT.glob("book/*.ipynb"))}
+TEXTS = sorted(ROOT.glob("book/*.md"))
+BIBLIOGRAPHY = (ROOT / "book" / "references.bib").read_text("utf-8")
+
+
+@pytest.mark.parametrize("guard", guards.GUARDS, ids=lambda guard: guard.__name__)
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_chapter(chapter, guard):
+    assert guard(CHAPTERS[chapter]) == []
+
+
+def test_no_definition_stands_twice():
+    assert guards.repeated_definitions(CHAPTERS) == []
+
+
+def test_names_in_code_on_the_notation_page_work():
+    """Each expression of the last columns is evaluated for a small student and teacher."""
+    d, k, n = 4, 3, 2
+    teacher = Network.orthonormal(k, d)
+    kernel, student = kernels.erf, Network(teacher.W[:n], teacher.a[:n])
+    names = {"d": d, "k": k, "i": 0, "j": 0, "x": np.ones((5, d)), "s": 0.5, "p": 1.0, "q": 1.0}
+    names |= {"teacher": teacher, "student": student, "kernel": kernel, "kernels": kernels, "Network": Network}
+    names["L"] = PopulationLoss(teacher, kernel)
+    rows = re.findall(r"^\|.*\| ([^|]*) \|$", (ROOT / "book" / "notation.md").read_text("utf-8"), re.MULTILINE)
+    expressions = [expression for row in rows for expression in re.findall(r"`([^`]+)`", row)]
+    assert len(expressions) > 20
+    for expression in expressions:
+        eval(expression, dict(names))  # raises when the library does not know a name
+
+
+def test_every_citation_is_in_the_bibliography():
+    texts = [path.read_text("utf-8") for path in TEXTS]
+    texts += [cell.source for notebook in CHAPTERS.values() for cell in notebook.cells]
+    assert guards.unknown_citations("\n".join(texts), BIBLIOGRAPHY) == []
+
+
+def test_toc_lists_exactly_the_files_of_the_book():
+    stored = {f"book/{path.stem}" for path in [*ROOT.glob("book/*.ipynb"), *TEXTS]}
+    assert len(toc_entries(TOC)) == len(set(toc_entries(TOC)))
+    assert set(toc_entries(TOC)) == stored
+
+
+def test_every_toc_entry_became_a_page():
+    assert empty_pages(built_book.site(), TOC) == []
+
+
+def test_every_page_of_the_site_is_in_the_toc():
+    built = {page.relative_to(built_book.site()).with_suffix("").as_posix() for page in built_book.pages()}
+    assert built == set(toc_entries(TOC))
+
+
+def test_every_picture_has_a_description():
+    for page in built_book.pages():
+        article = re.search(r"<article\b.*?</article>", page.read_text("utf-8"), re.DOTALL).group()
+        for picture in re.findall(r"<img\b[^>]*>", article):
+            alt = re.search(r'alt="([^"]*)"', picture)
+            assert alt and guards.is_description(alt.group(1)), (page.name, picture)
+
+
+def test_pages_load_nothing_from_another_host():
+    loads = re.compile(r'<(?:script|img|iframe|source|link)\b[^>]*\b(?:src|href)="(?:https?:)?//[^"]*')
+    for page in built_book.site().rglob("*.html"):
+        assert loads.findall(page.read_text("utf-8")) == [], page.name
+    for sheet in built_book.site().rglob("*.css"):
+        assert not re.search(r"(?:@import|url\()\s*['\"(]*(?:https?:)?//", sheet.read_text("utf-8")), sheet.name
+
+
+def test_formulas_are_set_by_our_own_mathjax():
+    with_formulas = [page for page in built_book.pages() if 'class="math' in page.read_text("utf-8")]
+    assert with_formulas
+    for page in with_formulas:
+        assert re.search(r'src="../_static/mathjax/tex-chtml.js[?"]', page.read_text("utf-8")), page.name
+    assert (built_book.site() / "_static/mathjax/tex-chtml.js").is_file()
+    assert list((built_book.site() / "_static/mathjax/output/chtml/fonts").rglob("*.woff"))
+
+
+def test_launch_buttons_open_the_chapter():
+    repository = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["repository"]["url"]
+    owner = repository.removeprefix("https://github.com/")
+    for chapter in CHAPTERS:
+        page = (built_book.site() / "book" / f"{chapter}.html").read_text("utf-8")
+        assert f"mybinder.org/v2/gh/{owner}/main?urlpath=lab/tree/book/{chapter}.ipynb" in page
+        assert f"colab.research.google.com/github/{owner}/blob/main/book/{chapter}.ipynb" in page
+    assert f"git+{repository}" in guards.code_cells(guards.read(guards.TEMPLATE))[0].source

@@ -1,0 +1,73 @@
+"""The commands that the README promises exist, and CI runs them."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+from guards import ROOT
+
+MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
+README = (ROOT / "README.md").read_text("utf-8")
+CI = (ROOT / ".ci" / "run").read_text("utf-8")
+TARGETS = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
+
+
+def workflow(name):
+    return yaml.safe_load((ROOT / ".github" / "workflows" / name).read_text("utf-8"))
+
+
+def commands(workflow):
+    return "\n".join(step.get("run", "") for job in workflow["jobs"].values() for step in job.get("steps", []))
+
+
+def made(text):
+    """The targets that `text` tells the reader to make, in backticks or on a line of their own."""
+    return set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE))
+
+
+def test_readme_commands_are_the_ones_that_ci_runs():
+    assert made(README) == {"book", "test"} <= made(CI)
+    blocks = re.findall(r"^```(?:bash|sh|console|shell)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
+    others = [line for line in lines if not re.fullmatch(r"make (book|test)|git clone \S+|cd copy-average-book|", line)]
+    assert blocks and not others
+
+
+@pytest.mark.parametrize("text", ["README.md", "CONTRIBUTING.md"])
+def test_every_file_that_a_text_links_exists(text):
+    links = re.findall(r"\]\(([^)#\s]+)", (ROOT / text).read_text("utf-8"))
+    assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []
+
+
+def test_readme_program_runs():
+    (program,) = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("text", ["README.md", "CONTRIBUTING.md", "book/intro.md", ".ci/run"])
+def test_every_target_that_a_text_names_exists(text):
+    assert made((ROOT / text).read_text("utf-8")) <= TARGETS
+
+
+def test_every_target_is_explained_by_make_help():
+    assert set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE)) == TARGETS
+
+
+def test_targets_are_phony():
+    assert set(re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE).group(1).split()) == TARGETS
+
+
+def test_workflows_test_every_python_and_publish_only_what_passed():
+    test, book, weekly = (workflow(f"{name}.yml") for name in ("test", "book", "weekly"))
+    assert test["jobs"]["test"]["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13", "3.14"]
+    assert made(commands(test)) == {"test", "book"}
+    assert book["jobs"]["build"]["needs"] == "test" and book["jobs"]["deploy"]["needs"] == "build"
+    assert "constraints.txt" not in commands(weekly)
+
+
+def test_git_does_not_ignore_the_library():
+    """The usual template for Python does, and then the package is neither committed nor in the wheel."""
+    ignored = (ROOT / ".gitignore").read_text("utf-8").split()
+    assert not {"lib", "lib/", "/lib/", "/lib"} & set(ignored)

@@ -1,0 +1,35 @@
+"""Drop from executed notebooks what differs from machine to machine.
+
+    python tools/normalise_notebooks.py book/*.ipynb
+
+What is left depends on the chapter alone: running it again changes nothing in git unless a result changed.
+"""
+
+import sys
+from pathlib import Path
+
+import nbformat
+
+KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+LANGUAGE = {"file_extension": ".py", "mimetype": "text/x-python", "name": "python", "pygments_lexer": "ipython3"}
+VOLATILE = ("execution", "ExecuteTime", "collapsed", "scrolled", "colab", "outputId", "executionInfo")
+
+
+def normalise(notebook):
+    """Put `notebook` into the stored form, in place. Widget state goes too: it is 4 MB of scripts on the page."""
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": LANGUAGE})
+    for cell in notebook.cells:
+        for key in VOLATILE:
+            cell.metadata.pop(key, None)
+
+
+def main(paths):
+    for path in map(Path, paths):
+        notebook = nbformat.read(path, as_version=4)
+        normalise(notebook)
+        nbformat.validate(notebook)
+        nbformat.write(notebook, path)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
