@@ -210,6 +210,12 @@ def is_description(alt):
     return len(alt) >= 40 and len(alt.split()) >= 6 and not re.search(r"\.(?:png|svg|jpe?g)\b", alt)
 
 
+def figures_fold_their_code(notebook):
+    """The page shows the figure; how it is drawn is one click away."""
+    unfolded = [cell for cell in filter(has_figure, code_cells(notebook)) if "hide-input" not in tags(cell)]
+    return [f"{label(cell)} draws a figure and is not tagged hide-input" for cell in unfolded]
+
+
 def figures_end_with_show(notebook):
     return [
         f"{label(cell)} draws a figure and does not end with plt.show()"
@@ -255,6 +261,7 @@ GUARDS = [
     cells_are_short,
     has_no_semicolons,
     figures_are_described,
+    figures_fold_their_code,
     figures_end_with_show,
     figures_are_checked,
     proofs_do_not_fold,

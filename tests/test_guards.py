@@ -104,6 +104,7 @@ BREAKS = {
         described("image", alt="The file norm_of_one_neuron.png shows a curve that falls"),
         described("figure", caption=""),
     ],
+    guards.figures_fold_their_code: [tag("hide-output")],
     guards.figures_end_with_show: [append("\nax"), append("\nfig.show()")],
     guards.figures_are_checked: [
         without_check,
