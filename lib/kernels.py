@@ -245,15 +245,22 @@ def _sign_hessian(s, P, Q, D):
 
 def _relu_value(s, P, Q, D):
     root = np.sqrt(D)
-    plain = root + s * _opening(s, root)
-    antipodal = -s * arctan_remainder(_antipodal_tangent(s, root))
-    return (np.where(s < -root, antipodal, plain) / (2 * np.pi),)
+    return (_relu_from(s, root, _opening(s, root)),)
+
+
+def _relu_from(s, root, psi):
+    g = s * psi
+    g += root
+    if (s < -root).any():  # nearly antipodal: s psi cancels root, and only their remainder is left
+        g = np.where(s < -root, -s * arctan_remainder(_antipodal_tangent(s, root)), g)
+    return g / (2 * np.pi)
 
 
 def _relu_jet(s, P, Q, D):
     root = np.sqrt(D)
+    psi = _opening(s, root)
     inverse_p = np.divide(1.0, P, out=np.zeros_like(P), where=P > 0.0)
-    return (*_relu_value(s, P, Q, D), _opening(s, root) / (2 * np.pi), root * (inverse_p / (4 * np.pi)))
+    return _relu_from(s, root, psi), psi / (2 * np.pi), root * (inverse_p / (4 * np.pi))
 
 
 def _relu_hessian(s, P, Q, D):
@@ -272,7 +279,9 @@ def _relu_hessian(s, P, Q, D):
 def _opening(s, root):
     """psi = pi minus the angle, in [0, pi], for cosine : sine = s : root; pi/2 at a zero vector."""
     psi = np.arctan2(root, -s)
-    return np.where((root == 0.0) & (s == 0.0), np.pi / 2, psi)
+    if np.min(root, initial=1.0) == 0.0:
+        psi = np.where((root == 0.0) & (s == 0.0), np.pi / 2, psi)
+    return psi
 
 
 def _antipodal_tangent(s, root):
