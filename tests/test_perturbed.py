@@ -37,10 +37,9 @@ def test_gradient_of_the_whole_loss_is_zero_at_k_1000(n):
     assert gradient_norm(1000, n, loss) <= (math.sqrt(n) * 1e-12 if n >= 46 else bound(1000, n))
 
 
-@pytest.mark.slow
-def test_gradient_of_the_whole_loss_is_zero_at_k_1000_and_every_n():
+def test_gradient_of_the_whole_loss_is_zero_at_k_1000_and_many_n():
     loss = PopulationLoss(Network.orthonormal(1000), kernels.erf)
-    for n in range(2, 1000):
+    for n in [*range(2, 60), *range(60, 1000, 13)]:
         assert gradient_norm(1000, n, loss) <= (math.sqrt(n) * 1e-12 if n >= 46 else bound(1000, n)), n
 
 
