@@ -12,7 +12,7 @@ unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET JUPYTER_PATH MPLB
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help book test notebooks bench clean
+.PHONY: help book test notebooks bench sweep clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -34,8 +34,16 @@ notebooks: .venv/.installed  ## run the chapters and store their new outputs
 	$(BIN)/jupyter execute --inplace --timeout=120 $(NOTEBOOKS)
 	$(BIN)/python tools/normalise_notebooks.py $(NOTEBOOKS)
 
-bench: .venv/.installed  ## time gradients and Hessian-vector products
-	$(BIN)/python -m benchmarks.kernels
+bench: .venv/.installed-fast  ## time gradients, Hessian-vector products and whole flows (some minutes)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.kernels
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.flow
+
+# Interrupted, it goes on where it stopped; the committed table is replaced when the new one is whole.
+sweep: .venv/.installed-fast  ## run the 1000 flows of k = 50 again, into book/data
+	mkdir -p book/data/running
+	$(BIN)/python -m lib.sweep --k 50 --end-points 25 book/data/running/sweep_erf_k50.csv
+	mv book/data/running/sweep_erf_k50.* book/data/
+	rmdir book/data/running
 
 clean:  ## remove the built book and the environment
 	rm -rf .venv _build
@@ -53,4 +61,8 @@ clean:  ## remove the built book and the environment
 
 .venv/.installed-tests: tests/requirements.txt .venv/.installed
 	$(BIN)/python -m pip install --quiet -r tests/requirements.txt $(CONSTRAINTS)
+	@touch $@
+
+.venv/.installed-fast: pyproject.toml .venv/.installed
+	$(BIN)/python -m pip install --quiet -e ".[fast]" $(CONSTRAINTS)
 	@touch $@

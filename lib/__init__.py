@@ -1,23 +1,30 @@
 """Analytic kernels of two-layer networks with Gaussian inputs, and what is built on them.
 
-Data flows one way: gram -> kernels -> loss -> (perturbed -> configurations -> one_neuron).
-Nothing lower imports anything higher.
+Data flows one way: gram -> kernels -> loss -> (perturbed -> configurations -> one_neuron;
+ndf, certificate -> flow) -> sweep. Nothing lower imports anything higher.
 """
 
 from lib import kernels
+from lib.certificate import Certificate, certify
 from lib.configurations import Configuration, copy_average, copy_average_loss, identify, partitions
+from lib.flow import Flow, glorot, gradient_flow
 from lib.loss import PopulationLoss
 from lib.networks import Network
 from lib.one_neuron import OneNeuron, one_neuron
 from lib.perturbed import perturbed_copies
 
 __all__ = [
+    "Certificate",
     "Configuration",
+    "Flow",
     "Network",
     "OneNeuron",
     "PopulationLoss",
+    "certify",
     "copy_average",
     "copy_average_loss",
+    "glorot",
+    "gradient_flow",
     "identify",
     "kernels",
     "one_neuron",

@@ -33,3 +33,12 @@ def instance(name, value, kind):
         expected = kind.__name__ if isinstance(kind, type) else " or ".join(k.__name__ for k in kind)
         raise ValueError(f"{name} must be a {expected}, got {value!r}")
     return value
+
+
+def number(name, value, least, most=np.inf):
+    """Return `value` as a float with least <= value <= most; infinite only where `most` is."""
+    if not isinstance(value, numbers.Real) or isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name} must be a number, got {value!r}")
+    if not least <= value <= most:
+        raise ValueError(f"{name} must be a number between {least} and {most}, got {value}")
+    return float(value)

@@ -8,6 +8,8 @@ exact: no samples, no expectation left. Derivatives follow by the chain rule thr
 Arrays are n x n, n x k and n x d only; nothing of size n x k x d is ever formed.
 """
 
+import math
+
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
@@ -46,11 +48,8 @@ class PopulationLoss:
         """The gradient, as a Network of the student's shape: dL/dW (n, d) and dL/da (n,)."""
         W, a = self._weights(student)
         self._refuse_kinks(~W.any(axis=1) & (a != 0.0))
-        G, G_s, G_p = self.kernel._jet(gram.among(W, self.kernel.noise))
-        T, T_s, T_p = self.kernel._jet(gram.between(W, self.teacher.W, self.kernel.noise))
-        b = self.teacher.a
-        pull = _pull(W, a, G_s, G_p, T_s, T_p, self._weighted_teacher, b)
-        return Network((2.0 * a)[:, None] * pull, 2.0 * (G @ a - T @ b))
+        _, gradient = self._value_and_gradient(W, a)
+        return Network.unravel(gradient, student.n, student.d)
 
     def hessian(self, student):
         """The Hessian (N, N), N = n (d + 1), parameters in the order of `Network.ravel()`.
@@ -59,8 +58,7 @@ class PopulationLoss:
         of terms of size |w| under smooth kernels, or 1 / angle under relu, that cancel: their
         absolute error is about 1e-16 times that, 1e-12 at |w| = 10^4.
         """
-        W, a = self._weights(student)
-        self._refuse_kinks(~W.any(axis=1))
+        W, a = self._smooth_weights(student)
         V, b = self.teacher.W, self.teacher.a
         n, d = W.shape
         own, cross = gram.among(W, self.kernel.noise), gram.between(W, V, self.kernel.noise)
@@ -95,9 +93,8 @@ class PopulationLoss:
 
         The set-up costs about a gradient, a product somewhat less; memory is O(n (n + k + d)).
         """
-        W, a = self._weights(student)
-        self._refuse_kinks(~W.any(axis=1))
-        return _HessianOperator(self, W, a)
+        W, a = self._smooth_weights(student)
+        return self._operator(W, a)
 
     def monte_carlo(self, student, rng, samples):
         """(mean, standard error) of (f_student - f_teacher)^2 over sampled inputs.
@@ -120,11 +117,38 @@ class PopulationLoss:
             count = total
         return float(mean), float(np.sqrt(squares / (samples - 1) / samples))
 
+    # The next three methods are all that a solver calls, on plain arrays: lib.compiled replaces them.
+
+    def _value_and_gradient(self, W, a):
+        """The loss, and its gradient in the order of `Network.ravel()`."""
+        G, G_s, G_p = self.kernel._jet(gram.among(W, self.kernel.noise))
+        T, T_s, T_p = self.kernel._jet(gram.between(W, self.teacher.W, self.kernel.noise))
+        pull = _pull(W, a, G_s, G_p, T_s, T_p, self._weighted_teacher, self.teacher.a)
+        return self._value_and_gradient_from(a, pull, G @ a, T @ self.teacher.a)
+
+    def _operator(self, W, a):
+        """The Hessian operator; the loss and the gradient come with it as `value` and `gradient`."""
+        return _HessianOperator(self, W, a)
+
+    def _scaled_size(self, vector, theta, absolute, relative):
+        """Root mean square of vector / (absolute + relative |theta|)."""
+        scaled = vector / (absolute + relative * np.abs(theta))
+        return math.sqrt(scaled @ scaled / scaled.size)
+
+    def _value_and_gradient_from(self, a, pull, own, cross):
+        value = float(a @ (own - 2.0 * cross) + self._teacher_energy)
+        return value, np.concatenate((((2.0 * a)[:, None] * pull).ravel(), 2.0 * (own - cross)))
+
     def _weights(self, student):
         instance("student", student, Network)
         if student.d != self.teacher.d:
             raise ValueError(f"student must have the teacher's input dimension {self.teacher.d}, got {student.d}")
         return student.W, student.a
+
+    def _smooth_weights(self, student):
+        W, a = self._weights(student)
+        self._refuse_kinks(~W.any(axis=1))
+        return W, a
 
     def _refuse_kinks(self, zero_vectors):
         if self.kernel.noise == 0.0 and zero_vectors.any():
@@ -160,7 +184,7 @@ class _HessianOperator(LinearOperator):
         kernel, V, b = loss.kernel, loss.teacher.W, loss.teacher.a
         own, cross = gram.among(W, kernel.noise), gram.between(W, V, kernel.noise)
         G, G_s, G_p = kernel._jet(own)
-        _, T_s, T_p = kernel._jet(cross)
+        T, T_s, T_p = kernel._jet(cross)
         G_ss, G_sp, G_pp, G_pq = kernel._hessian(own)
         T_ss, T_sp, T_pp, _ = kernel._hessian(cross)
         # Whatever does not depend on the direction is weighted and summed over neurons once.
@@ -171,6 +195,7 @@ class _HessianOperator(LinearOperator):
         self._G_pq_a = G_pq * a
         self._norm_pull = G_p @ a - T_p @ b
         self._pull = _pull(W, a, G_s, G_p, T_s, T_p, loss._weighted_teacher, b)
+        self.value, self.gradient = loss._value_and_gradient_from(a, self._pull, G @ a, T @ b)
         self._pull_per_dp = self._G_sp_a @ W - self._T_sp_b @ V + (2.0 * (G_pp @ a - T_pp @ b))[:, None] * W
         self._pull_per_U = self._G_s_a + np.diag(2.0 * self._norm_pull)
 
@@ -198,6 +223,28 @@ class _HessianOperator(LinearOperator):
 
     def _adjoint(self):
         return self
+
+    def solve(self, shift, b, tolerance, most=2000):
+        """(x, products): x with |(H + shift) x - b| <= tolerance by `products` steps of conjugate gradients.
+
+        x is None if H + shift shows itself not positive definite, or after `most` products.
+        """
+        x, r = np.zeros_like(b), b.copy()
+        p, square = b.copy(), b @ b
+        for products in range(most):
+            if square <= tolerance**2:
+                return x, products
+            Ap = self._matvec(p) + shift * p
+            curvature = p @ Ap
+            if not curvature > 0.0:
+                return None, products + 1
+            step = square / curvature
+            x += step * p
+            r -= step * Ap
+            previous, square = square, r @ r
+            p *= square / previous
+            p += r
+        return None, most
 
 
 def _row_dots(A, B):

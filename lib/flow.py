@@ -1,0 +1,160 @@
+"""Gradient flow theta' = -grad L(theta), followed until the gradient vanishes.
+
+Time is that of the loss without a factor 1/2. The end of a flow is a critical point only as far as
+its gradient tells: `certify` (certificate.py) says whether it is a minimum.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lib.certificate import newton_step, settles
+from lib.checks import finite_array, instance, integer, number
+from lib.loss import PopulationLoss
+from lib.ndf import NDF
+from lib.networks import Network
+
+# A Newton step longer than this is suspected of leading down a channel.
+_LONG_STEP = 0.05
+
+
+class Counts(NamedTuple):
+    """Work of a flow: accepted steps, gradients, Hessian-vector products."""
+
+    steps: int
+    gradients: int
+    products: int
+
+
+class Snapshots(NamedTuple):
+    """Weights along a flow: times (m,), W (m, n, d), a (m, n)."""
+
+    times: np.ndarray
+    W: np.ndarray
+    a: np.ndarray
+
+
+class Flow(NamedTuple):
+    """A gradient flow: its last student, and times, losses and gradient norms (each (steps + 1,)).
+
+    status: 'converged' (|grad L| <= gradient_tol), 'channel' (the same, but the valley goes on: a
+    Newton step is long and does not end in it), 'time limit', 'step limit' or 'interrupted'. Only
+    the first is the end of a flow.
+    """
+
+    student: Network
+    times: np.ndarray
+    losses: np.ndarray
+    gradient_norms: np.ndarray
+    status: str
+    counts: Counts
+    snapshots: Snapshots
+
+
+def glorot(rng, n, d, law="normal"):
+    """Initial student of n neurons and d inputs (Glorot & Bengio 2010): mean 0, variances 2 / (fan-in + fan-out).
+
+    That is 2 / (n + d) for W (n, d) and 2 / (n + 1) for a (n,); W is drawn first. law: 'normal' or
+    'uniform', of the same variances. rng: numpy Generator. Raises ValueError for anything else.
+    """
+    instance("rng", rng, np.random.Generator)
+    n, d = integer("n", n, least=1), integer("d", d, least=1)
+    draws = {"normal": rng.standard_normal, "uniform": lambda shape: rng.uniform(-np.sqrt(3.0), np.sqrt(3.0), shape)}
+    if law not in draws:
+        raise ValueError(f"law must be 'normal' or 'uniform', got {law!r}")
+    W = np.sqrt(2.0 / (n + d)) * draws[law]((n, d))
+    return Network(W, np.sqrt(2.0 / (n + 1)) * draws[law](n))
+
+
+def gradient_flow(
+    L,
+    student,
+    gradient_tol=1e-8,
+    rtol=1e-5,
+    end_time=np.inf,
+    max_steps=20_000,
+    snapshot_times=(),
+    callback=None,
+):
+    """Follow the gradient flow of the PopulationLoss L from a student -> Flow.
+
+    gradient_tol: the flow has converged when |grad L|_2 is at most this.
+    rtol: local error per step relative to each weight (a tenth of it absolute), 1e-11 to 1e-4.
+    end_time, max_steps: limits, after which the status says so. A flow whose steps would fall below
+    rounding also ends at the 'step limit'.
+    snapshot_times: increasing times >= 0 at which the weights are kept, as far as the flow gets.
+    callback(time, loss, gradient_norm, student): called after every step. A KeyboardInterrupt, from
+    there or from the keyboard, ends the flow and keeps what was computed.
+
+    Raises ValueError for arguments that are not these, and for rtol > 1e-4: implicit steps that long
+    damp unstable directions, and flows come to rest at saddles (58 of 1000 did at rtol = 1e-3).
+    """
+    W, a = instance("L", L, PopulationLoss)._smooth_weights(student)
+    gradient_tol = number("gradient_tol", gradient_tol, least=1e-14)
+    rtol = number("rtol", rtol, least=1e-11, most=1e-4)
+    end_time = number("end_time", end_time, least=0.0)
+    max_steps = integer("max_steps", max_steps, least=0)
+    wanted = _increasing("snapshot_times", snapshot_times)
+    integrator = NDF(L, W, a, rtol)
+    points, kept, status = [integrator.point[:3]], [], "running"
+    try:
+        while status == "running":
+            while len(kept) < len(wanted) and wanted[len(kept)] <= integrator.point.time:
+                kept.append(integrator.interpolate(wanted[len(kept)]))
+            status = _status(integrator, gradient_tol, end_time, max_steps)
+            if status == "running":
+                integrator.step(end_time)
+                points.append(integrator.point[:3])
+                if callback is not None:
+                    callback(*integrator.point[:3], _network(integrator.point.theta, student))
+        if status == "converged" and _goes_on(L, integrator.point.theta, student):
+            status = "channel"
+    except KeyboardInterrupt:
+        status = "interrupted"
+    if integrator.point.time > points[-1][0]:  # interrupted between a step and its record
+        points.append(integrator.point[:3])
+    times, losses, norms = np.array(points).T
+    counts = Counts(integrator.steps, integrator.gradients, integrator.products)
+    snapshots = _snapshots(wanted, kept, student)
+    return Flow(_network(integrator.point.theta, student), times, losses, norms, status, counts, snapshots)
+
+
+def _status(integrator, gradient_tol, end_time, max_steps):
+    if integrator.point.gradient_norm <= gradient_tol:
+        return "converged"
+    if integrator.point.time >= end_time:
+        return "time limit"
+    if integrator.steps >= max_steps or integrator.stuck:
+        return "step limit"
+    return "running"
+
+
+def _goes_on(L, theta, student):
+    """True if the valley goes on to infinity: a Newton step is long, and no critical point is near its end."""
+    hessian = L._operator(*_weights(theta, student))
+    step = newton_step(hessian)
+    if np.linalg.norm(step) <= _LONG_STEP:
+        return False
+    _, gradient = L._value_and_gradient(*_weights(theta + step, student))
+    return not settles(hessian, step, gradient)
+
+
+def _snapshots(wanted, kept, student):
+    theta = np.array(kept).reshape(len(kept), student.n * (student.d + 1))
+    W = theta[:, : student.n * student.d].reshape(len(kept), student.n, student.d)
+    return Snapshots(wanted[: len(kept)], W, theta[:, student.n * student.d :])
+
+
+def _network(theta, student):
+    return Network.unravel(theta, student.n, student.d)
+
+
+def _weights(theta, student):
+    return theta[: student.n * student.d].reshape(student.n, student.d), theta[student.n * student.d :]
+
+
+def _increasing(name, times):
+    times = finite_array(name, times, ndim=1)
+    if (np.diff(times, prepend=-1e-300) <= 0.0).any():
+        raise ValueError(f"{name} must be increasing and at least 0, got {times}")
+    return times

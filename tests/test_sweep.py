@@ -1,0 +1,217 @@
+"""lib.sweep: the same table whatever the workers, and after whatever accident; and the committed one."""
+
+import concurrent.futures
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from guards import ROOT
+
+from lib import Network, PopulationLoss, copy_average_loss, identify, kernels, sweep
+from lib.table import DTYPE, read
+
+pytestmark = pytest.mark.usefixtures("compiled_apart")
+
+COMMITTED = ROOT / "book" / "data" / "sweep_erf_k50.csv"
+SMALL = dict(k=6, widths=[2, 4], seeds=range(3))
+
+
+def in_process():
+    """An executor that works in this thread, one flow after the other."""
+
+    class Now(concurrent.futures.Executor):
+        def submit(self, function, /, *arguments, **options):
+            future = concurrent.futures.Future()
+            try:
+                future.set_result(function(*arguments, **options))
+            except Exception as error:
+                future.set_exception(error)
+            return future
+
+    return Now()
+
+
+@pytest.fixture(scope="module")
+def small_table(compiled_apart):
+    return sweep.sweep(**SMALL, executor=in_process())
+
+
+def same(found, expected):
+    assert found.dtype == expected.dtype == DTYPE
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_rows_say_what_the_flows_found(small_table):
+    """Witness: the closed form of the loss, and the public gradient flow from the stated seed."""
+    assert list(small_table["n"]) == [2, 2, 2, 4, 4, 4] and list(small_table["seed"]) == [0, 1, 2] * 2
+    for row in small_table:
+        assert row["status"] == "converged" and row["certificate"] == "strict minimum"
+        assert row["gradient_norm"] <= 1e-8 and row["smallest_eigenvalue"] > 0
+        if row["kind"] == "copy-average":
+            sizes = [1] * (row["n"] - 1) + [7 - row["n"]]
+            assert row["sizes"] == {2: "1+5", 4: "3*1+3"}[row["n"]]
+            assert abs(row["loss"] - copy_average_loss(sizes)) < 1e-10
+
+
+@pytest.mark.parametrize(
+    "executor", [None, concurrent.futures.ThreadPoolExecutor(3)], ids=["default pool", "three threads"]
+)
+def test_any_executor_gives_the_same_table(small_table, executor, tmp_path):
+    same(sweep.sweep(**SMALL, executor=executor, path=tmp_path / "table.csv"), small_table)
+    same(read(tmp_path / "table.csv")[0], small_table)
+
+
+def test_widths_are_started_longest_first():
+    started = []
+
+    class Recording(concurrent.futures.Executor):
+        def submit(self, function, n, seed, settings):
+            started.append((n, seed))
+            return in_process().submit(function, n, seed, settings)
+
+    sweep.sweep(3, [1, 3, 2], [0, 1], executor=Recording())
+    assert started == [(3, 0), (3, 1), (2, 0), (2, 1), (1, 0), (1, 1)]
+
+
+@pytest.mark.parametrize("cut", [1, 40, 200, 400, 700])
+def test_a_torn_file_is_continued(small_table, tmp_path, cut):
+    """Whatever part of the last line a dying process wrote: nothing is lost, nothing is there twice."""
+    path = tmp_path / "table.csv"
+    sweep.sweep(**SMALL, executor=in_process(), path=path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-cut])
+    same(sweep.sweep(**SMALL, executor=in_process(), path=path), small_table)
+    assert path.read_bytes() == whole
+
+
+def test_finished_flows_are_not_repeated(small_table, tmp_path):
+    path = tmp_path / "table.csv"
+    sweep.sweep(6, [2], range(3), executor=in_process(), path=path)
+    counted = in_process()
+    calls = []
+    plain, counted.submit = counted.submit, lambda *arguments: calls.append(arguments) or plain(*arguments)
+    same(sweep.sweep(**SMALL, executor=counted, path=path), small_table)
+    assert len(calls) == 3
+    same(sweep.sweep(**SMALL, executor=None, path=path), small_table)
+
+
+@pytest.mark.slow
+def test_killed_and_continued(tmp_path):
+    """kill -9 in the middle, several times; the same command finishes the table."""
+    path = tmp_path / "table.csv"
+    command = [sys.executable, "-m", "lib.sweep", "--k", "12", "--widths", "4-9", "--seeds", "0-4", str(path)]
+    lines = 0
+    for _ in range(3):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT,
+                                   start_new_session=True)  # fmt: skip
+        deadline = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < deadline and rows(path) < lines + 3:
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert rows(path) >= min(lines + 3, 30)
+        lines = rows(path)
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+    table, _ = read(path)
+    assert [(row["n"], row["seed"]) for row in table] == [(n, seed) for n in range(4, 10) for seed in range(5)]
+    same(table, sweep.sweep(12, range(4, 10), range(5), executor=in_process()))
+
+
+def rows(path):
+    return max(0, path.read_text("utf-8").count("\n") - 4) if path.exists() else 0
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_survives_a_killed_worker(tmp_path):
+    """Two worker processes, one of them killed half-way: nothing lost, nothing twice."""
+    distributed = pytest.importorskip("distributed")
+    path = tmp_path / "table.csv"
+    killed = []
+    with (
+        distributed.LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        executor = client.get_executor()
+        submit = executor.submit
+
+        def submit_and_kill(*arguments):
+            future = submit(*arguments)
+            future.add_done_callback(lambda _: kill_one())
+            return future
+
+        def kill_one():
+            if not killed and rows(path) > 4:
+                killed.append(list(cluster.workers.values())[0].process.process.pid)
+                os.kill(killed[0], signal.SIGKILL)
+
+        executor.submit = submit_and_kill
+        table = sweep.sweep(10, range(3, 8), range(5), executor=executor, path=path)
+    assert killed
+    lines = path.read_text("utf-8").splitlines()[4:]
+    assert len(lines) == len({tuple(line.split(",")[:3]) for line in lines}) == 25
+    same(table, sweep.sweep(10, range(3, 8), range(5), executor=in_process()))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (dict(k=2.0, widths=[1], seeds=[0]), "k must be an integer, got 2.0"),
+        (dict(k=2, widths=[0], seeds=[0]), "widths must be at least 1, got 0"),
+        (dict(k=2, widths=[1], seeds=[-1]), "seeds must be at least 0, got -1"),
+        (dict(k=2, widths=[1], seeds=[3, 3]), "seeds must be distinct, got \\[3, 3\\]"),
+        (dict(k=2, widths=[1], seeds=[0], kernel="erf"), "kernel must be a Kernel, got 'erf'"),
+        (dict(k=2, widths=[1], seeds=[0], law="cauchy"), "law must be 'normal' or 'uniform', got 'cauchy'"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        sweep.sweep(**arguments)
+
+
+def test_a_file_of_other_settings_is_refused(tmp_path):
+    path = tmp_path / "table.csv"
+    sweep.sweep(3, [1], [0], executor=in_process(), path=path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="path must hold flows of the same settings"):
+        sweep.sweep(3, [1], [0], executor=in_process(), path=path, law="uniform")
+    assert path.read_bytes() == before
+    path.write_text("my notes\n")
+    with pytest.raises(ValueError, match="path must be a table of lib.sweep, got a file that begins 'my notes"):
+        sweep.sweep(3, [1], [0], executor=in_process(), path=path)
+    assert path.read_text() == "my notes\n"
+
+
+def test_the_committed_table_is_complete_and_certified():
+    table, settings = read(COMMITTED)
+    assert settings == dict(k=50, kernel="erf", law="normal", rtol=1e-5, gradient_tol=1e-8)
+    assert [(row["n"], row["seed"]) for row in table] == [(n, seed) for n in range(1, 51) for seed in range(20)]
+    assert set(table["status"]) == {"converged"} and set(table["certificate"]) == {"strict minimum"}
+    assert COMMITTED.stat().st_size < 1e6
+
+
+def test_committed_rows_are_reproduced():
+    """A random sample of the rows, one for each of ten ranges of widths, run again from its seed."""
+    table, settings = read(COMMITTED)
+    rng = np.random.default_rng(int(time.time()) // 86400)  # another sample every day
+    for first in range(1, 51, 5):
+        row = table[(first - 1) * 20 + rng.integers(100)]
+        again = sweep.flow_row(int(row["n"]), int(row["seed"]), settings)
+        assert abs(again["loss"] - row["loss"]) < 1e-9, row
+        assert (again["kind"], again["sizes"], again["certificate"]) == (row["kind"], row["sizes"], row["certificate"])
+
+
+def test_committed_end_points():
+    """Both kinds of end at n = 25, critical and of the loss in their row."""
+    table, _ = read(COMMITTED)
+    L = PopulationLoss(Network.orthonormal(50, 51), kernels.erf)
+    with np.load(COMMITTED.with_suffix(".npz")) as arrays:
+        for kind in ("copy-average", "perturbed-copies"):
+            student = Network(arrays[f"W_{kind}"], arrays[f"a_{kind}"])
+            row = table[(table["n"] == 25) & (table["seed"] == arrays[f"seed_{kind}"])][0]
+            assert identify(student, 50).kind == row["kind"] == kind
+            assert abs(L(student) - row["loss"]) < 1e-9
+            assert np.linalg.norm(L.gradient(student).ravel()) < 1e-10
