@@ -32,6 +32,15 @@ def read(path):
     return _array(sorted(rows, key=lambda row: (row["n"], row["seed"]))), settings
 
 
+def data_file(name):
+    """Path of a file of book/data: beside lib in a checkout of the book, inside lib where only lib is installed."""
+    here = Path(__file__).parent
+    for folder in (here.parent / "book" / "data", here / "data"):
+        if (folder / name).is_file():
+            return folder / name
+    raise ValueError(f"name must be a file of book/data, got {name!r}")
+
+
 class Table:
     """Rows (dictionaries) by (n, seed), and the file that they are appended to; no file if path is None.
 
