@@ -37,7 +37,7 @@ def test_import_past_a_stray_lib(folder_with_stray_lib):
 
 
 def test_lib_needs_numpy_and_scipy_only(tmp_path):
-    """Every module of lib imports while all packages but numpy and scipy are blocked."""
+    """Every module of lib but the compiled one imports while all packages but numpy and scipy are blocked."""
     script = """
 import importlib, pkgutil, sys
 
@@ -50,8 +50,14 @@ class Block:
 sys.meta_path.insert(0, Block())
 import lib
 names = ["lib." + module.name for module in pkgutil.iter_modules(lib.__path__)]
+names.remove("lib.compiled")
 for name in names:
     importlib.import_module(name)
+try:
+    import lib.compiled
+    sys.exit("numba was not blocked")
+except ImportError:
+    pass
 try:
     import matplotlib
 except ImportError:
@@ -72,11 +78,15 @@ def modules():
     return {f"lib/{path.name}" for path in ROOT.glob("lib/*.py")}
 
 
-def test_wheel_holds_lib_and_nothing_else(distributions):
+def data():
+    return {f"lib/data/{path.name}" for path in ROOT.glob("book/data/*.*")}
+
+
+def test_wheel_holds_lib_its_data_and_nothing_else(distributions):
     (wheel,) = distributions.glob("*.whl")
     assert wheel.name.startswith("copy_average_book-")
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {name for name in names if ".dist-info/" not in name} == modules()
+    assert {name for name in names if ".dist-info/" not in name} == modules() | data()
 
 
 def test_source_archive_holds_the_book_and_nothing_built(distributions):
