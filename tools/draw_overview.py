@@ -11,20 +11,11 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lib import Network, PopulationLoss, kernels
+from lib import Network, PopulationLoss, copy_average, kernels, partitions
 
 TARGET = Path(__file__).parent.parent / "book" / "_static" / "overview.png"
-WAYS = [(1, 1, 5), (1, 2, 4), (1, 3, 3), (2, 2, 3)]
+WAYS = list(partitions(7, 3))
 COLOURS = ["tab:blue", "tab:orange", "tab:green"]
-
-
-def student_with_groups(sizes):
-    """Each neuron averages a group of l teachers: w = sum v_j / sqrt(l (2 l - 1)), a = l."""
-    W, start = np.zeros((len(sizes), sum(sizes))), 0
-    for row, size in zip(W, sizes, strict=True):
-        row[start : start + size] = 1 / np.sqrt(size * (2 * size - 1))
-        start += size
-    return Network(W, sizes)
 
 
 def draw_networks(ax, sizes):
@@ -47,7 +38,7 @@ def draw_networks(ax, sizes):
 
 def draw_losses(ax):
     loss = PopulationLoss(Network.orthonormal(7), kernels.erf)
-    students = [student_with_groups(sizes) for sizes in WAYS]
+    students = [copy_average(sizes) for sizes in WAYS]
     losses = [loss(student) for student in students]
     assert all(np.abs(loss.gradient(student).ravel()).max() < 1e-13 for student in students)
     assert losses == sorted(losses)
