@@ -49,7 +49,7 @@ class PopulationLoss:
         W, a = self._weights(student)
         self._refuse_kinks(~W.any(axis=1) & (a != 0.0))
         _, gradient = self._value_and_gradient(W, a)
-        return Network.unravel(gradient, student.n, student.d)
+        return Network(gradient[: W.size].reshape(W.shape), gradient[W.size :])
 
     def hessian(self, student):
         """The Hessian (N, N), N = n (d + 1), parameters in the order of `Network.ravel()`.
