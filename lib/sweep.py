@@ -4,8 +4,8 @@
 
 Every finished flow is appended to the file at once; the same command again continues where it was
 stopped, by whatever means. Flow (k, n, seed) starts from `numpy.random.default_rng([k, n, seed])`, so
-its row depends neither on the order nor on the number of processes. Machines of different kinds may
-round differently: their losses agree to 1e-12.
+its row depends neither on the order nor on the number of processes. Machines of different kinds
+may round differently.
 
 A cluster: pass any concurrent.futures.Executor whose workers can import lib, one thread each
 (OPENBLAS_NUM_THREADS=1), for example for k = 1000

@@ -213,7 +213,7 @@ def test_relu_says_where_it_has_no_derivative():
 
 
 def test_a_table_of_2500_takes_under_a_second():
-    """An upper bound a hundred times above what it takes, so only a change of method can break it."""
+    """An upper bound far above what it takes, so that only a change of method can break it."""
     import time
 
     s = np.random.default_rng(3).uniform(-1, 1, (50, 50))
