@@ -12,7 +12,7 @@ unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET JUPYTER_PATH MPLB
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help book test notebooks bench sweep clean
+.PHONY: help book pdf lite links test notebooks bench sweep clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -24,15 +24,32 @@ book: .venv/.installed  ## build the book as HTML, every warning an error
 	$(BIN)/python tools/check_site.py _build/html
 	@echo "The book is built. Open $(CURDIR)/_build/html/index.html in a browser."
 
+pdf: .venv/.installed  ## build the book as one PDF, with the TeX of the machine
+	@command -v latexmk >/dev/null && command -v xelatex >/dev/null || { \
+		echo "The PDF needs latexmk and xelatex. On Debian and Ubuntu:"; \
+		echo "  apt-get install latexmk texlive-xetex texlive-latex-extra texlive-fonts-recommended fonts-freefont-otf"; \
+		exit 1; }
+	rm -rf _build/latex
+	$(BIN)/jupyter-book build . --builder latex -W -n --keep-going
+	cd _build/latex && latexmk -xelatex -interaction=nonstopmode -halt-on-error -quiet copy-or-average.tex
+	@echo "The PDF is built: $(CURDIR)/_build/latex/copy-or-average.pdf"
+
 test: .venv/.installed-tests  ## lint, tests, and every chapter run again and compared with its stored outputs
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest tests
 	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg $(NOTEBOOKS)
 
-notebooks: .venv/.installed  ## run the chapters and store their new outputs
-	$(BIN)/jupyter execute --inplace --timeout=120 $(NOTEBOOKS)
-	$(BIN)/python tools/normalise_notebooks.py $(NOTEBOOKS)
+lite: export WITH_LITE := 1
+lite: book .venv/.installed-lite  ## build the book with a copy of itself that runs in the reader's browser
+	$(BIN)/python tools/build_lite.py _build/html
+	@echo "It needs a server:  $(BIN)/python -m http.server --directory _build/html"
+
+links: .venv/.installed  ## try every link to another site (needs the network; not a part of the tests)
+	$(BIN)/jupyter-book build . --builder linkcheck --path-output _build/links
+
+notebooks: .venv/.installed  ## run the chapters, store their new outputs, and write book/status.md
+	$(BIN)/python tools/run_chapters.py $(NOTEBOOKS)
 
 bench: .venv/.installed-fast  ## time gradients, Hessian-vector products and whole flows (some minutes)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.kernels
@@ -61,6 +78,10 @@ clean:  ## remove the built book and the environment
 
 .venv/.installed-tests: tests/requirements.txt .venv/.installed
 	$(BIN)/python -m pip install --quiet -r tests/requirements.txt $(CONSTRAINTS)
+	@touch $@
+
+.venv/.installed-lite: tools/lite-requirements.txt .venv/.installed
+	$(BIN)/python -m pip install --quiet -r $< $(CONSTRAINTS)
 	@touch $@
 
 .venv/.installed-fast: pyproject.toml .venv/.installed

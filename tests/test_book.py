@@ -10,7 +10,7 @@ import yaml
 from check_site import empty_pages, toc_entries
 from guards import ROOT
 
-from lib import Network, PopulationLoss, kernels
+from lib import Network, PopulationLoss, explore, kernels
 
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
 CHAPTERS = {path.stem: guards.read(path) for path in sorted(ROOT.glob("book/*.ipynb"))}
@@ -26,6 +26,23 @@ def test_chapter(chapter, guard):
 
 def test_no_definition_stands_twice():
     assert guards.repeated_definitions(CHAPTERS) == []
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_chapter_has_a_figure_to_move(chapter):
+    """A widget for readers with a kernel, of a function that tests/test_explore.py calls; the page loads no widgets."""
+    sources = [cell.source for cell in guards.code_cells(CHAPTERS[chapter])]
+    (moved,) = [name for source in sources for name in re.findall(r"widgets\.interact\(explore\.(\w+)", source)]
+    assert f"explore.{moved}" in (ROOT / "tests" / "test_explore.py").read_text("utf-8") and hasattr(explore, moved)
+    page = (built_book.site() / "book" / f"{chapter}.html").read_text("utf-8")
+    assert "application/vnd.jupyter.widget" not in page and "html-manager" not in page
+
+
+def test_status_page_was_written_for_these_chapters():
+    rows = re.findall(r"^\| \[\]\((\w+)\.ipynb\) \| (\d+) \|", (ROOT / "book" / "status.md").read_text("utf-8"), re.M)
+    assert {name: int(cells) for name, cells in rows} == {
+        name: len(guards.code_cells(notebook)) for name, notebook in CHAPTERS.items()
+    }
 
 
 def test_names_in_code_on_the_notation_page_work():

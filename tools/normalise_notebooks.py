@@ -16,13 +16,17 @@ VOLATILE = ("execution", "ExecuteTime", "collapsed", "scrolled", "colab", "outpu
 
 
 def normalise(notebook):
-    """Put `notebook` into the stored form, in place. Widget state goes too: it is 4 MB of scripts on the page."""
+    """Put `notebook` into the stored form, in place.
+
+    Widgets go, with the state in the metadata: on a page without a kernel they are dead sliders and 4 MB of scripts.
+    """
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": LANGUAGE})
     for cell in notebook.cells:
         for key in VOLATILE:
             cell.metadata.pop(key, None)
         if cell.cell_type == "code":
-            cell.outputs = merged_streams(cell.outputs)
+            shown = "remove-output" not in cell.metadata.get("tags", [])
+            cell.outputs = merged_streams(cell.outputs) if shown else []
 
 
 def merged_streams(outputs):

@@ -1,0 +1,83 @@
+"""The figures to move by hand: each is called at its defaults and at the ends of what a reader can choose."""
+
+import re
+
+import matplotlib
+import numpy as np
+import pytest
+from scipy.integrate import dblquad
+
+from lib import copy_average_loss, explore, kernels, one_neuron
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402
+
+
+@pytest.fixture
+def shown(monkeypatch, capsys):
+    """shown(function, ...): the numbers of its sentence, after checking that the figure shows finite curves."""
+
+    def call(function, *arguments, **options):
+        figures = []
+        monkeypatch.setattr(plt, "show", lambda: figures.append(plt.gcf()))
+        function(*arguments, **options)
+        (figure,) = figures
+        assert all(np.isfinite(line.get_ydata()).all() for ax in figure.axes for line in ax.lines)
+        figure.canvas.draw()
+        plt.close(figure)
+        return [float(number) for number in re.findall(r"-?\d+\.\d+", capsys.readouterr().out)]
+
+    return call
+
+
+@pytest.mark.parametrize("name", ["erf", "tanh", "sigmoid", "softplus", "relu", "gelu"])
+@pytest.mark.parametrize("norms", [(1.0, 1.0), (0.1, 5.0), (5.0, 0.1)])
+def test_kernel_against_quadrature(shown, name, norms):
+    activation = getattr(kernels, name).activation
+
+    def expectation(v_along, v_across):
+        def integrand(y, x):
+            density = np.exp(-(x * x + y * y) / 2) / (2 * np.pi)
+            return density * activation(norms[0] * x) * activation(norms[1] * (v_along * x + v_across * y))
+
+        # Quarter planes, so that no kink of relu at x = 0 or y = 0 lies inside a domain.
+        return sum(dblquad(integrand, *x, *y, epsabs=1e-7)[0] for x in [(-9, 0), (0, 9)] for y in [(-9, 0), (0, 9)])
+
+    numbers = shown(explore.kernel, name, *norms)
+    assert numbers == pytest.approx([expectation(1, 0), expectation(0, 1), expectation(-1, 0)], abs=1e-6)
+
+
+def test_kernel_at_its_defaults(shown):
+    assert shown(explore.kernel) == pytest.approx([1 / 3, 0, -1 / 3], abs=1e-6)
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 4), (2, 2, 2), (1, 2, 3)])
+@pytest.mark.parametrize("reach", [0.1, 3.0])
+def test_valley(shown, sizes, reach):
+    assert shown(explore.valley, sizes, reach) == pytest.approx([copy_average_loss(sizes)], abs=1e-6)
+
+
+@pytest.mark.parametrize("k, n", [(8, 3), (2, 1), (2, 2), (4, 30), (30, 8)])
+def test_sharings(shown, k, n):
+    n = min(n, k)
+    assert shown(explore.sharings, k, n) == pytest.approx([copy_average_loss([1] * (n - 1) + [k - n + 1])], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["erf", "tanh", "sigmoid", "softplus", "relu"])
+@pytest.mark.parametrize("k", [2, 5, 100])
+def test_one_neuron(shown, name, k):
+    """The printed optimum is the lowest point of the drawn curve, which is computed from the kernel alone."""
+    drawn = []
+    plt_semilogx = plt.Axes.semilogx
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plt.Axes, "semilogx", lambda ax, r, L: drawn.append(L) or plt_semilogx(ax, r, L))
+        a, r, loss = shown(explore.one_neuron, name, k)
+    assert (a, r, loss) == pytest.approx(tuple(one_neuron(getattr(kernels, name), k)), abs=1e-6)
+    assert drawn[0].min() == pytest.approx(loss, rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("k, n", [(6, 4), (2, 1), (3, 3), (8, 7)])
+@pytest.mark.parametrize("law", ["normal", "uniform"])
+def test_flow(shown, k, n, law):
+    (loss,) = shown(explore.flow, k, n, seed=1, law=law)
+    assert 0.0 <= loss <= copy_average_loss([k]) + 1e-6

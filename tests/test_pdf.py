@@ -1,0 +1,40 @@
+"""The book as a PDF, where the machine has TeX: it is set without errors and nothing runs over the edge of a page."""
+
+import re
+import shutil
+import subprocess
+
+import built_book
+import pytest
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (shutil.which("latexmk") and shutil.which("xelatex")),
+        reason="no TeX (apt-get install latexmk texlive-xetex texlive-latex-extra texlive-fonts-recommended)",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pdf")
+    built = built_book.build("--builder", "latex", "-W", "-n", "--keep-going", output=folder)
+    assert built.returncode == 0, built.stderr[-3000:]
+    command = ["latexmk", "-xelatex", "-interaction=nonstopmode", "-halt-on-error", "copy-or-average.tex"]
+    subprocess.run(command, cwd=folder / "_build" / "latex", check=True, capture_output=True)
+    return (folder / "_build" / "latex" / "copy-or-average.log").read_text("utf-8", errors="replace")
+
+
+def test_every_letter_has_a_glyph(log):
+    assert "Missing character" not in log
+
+
+def test_nothing_runs_over_the_edge(log):
+    """TeX reports lines that are too long by so many points; a centimetre is 28 of them."""
+    assert [width for width in re.findall(r"Overfull \\hbox \((\d+)", log) if int(width) > 28] == []
+
+
+def test_it_is_a_book(log):
+    (pages,) = re.findall(r"Output written on copy-or-average\.xdv \((\d+) pages", log)
+    assert int(pages) > 100
