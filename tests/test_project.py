@@ -28,7 +28,7 @@ def made(text):
 
 
 def test_readme_commands_are_the_ones_that_ci_runs():
-    assert made(README) == {"book", "test"} <= made(CI)
+    assert {"book", "test"} <= made(README) & made(CI)
     blocks = re.findall(r"^```(?:bash|sh|console|shell)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
     lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
     others = [line for line in lines if not re.fullmatch(r"make (book|test)|git clone \S+|cd copy-average-book|", line)]
