@@ -321,7 +321,7 @@ def correct(differences, history_weights, c, absolute, relative, left_over, iter
         return LONG, theta, change, value, gradient, 0, total
     value, gradient, state = linearise(predicted[: n * d].reshape(n, d), predicted[n * d :], V, b, Q, unit)
     small, previous = left_over * absolute * math.sqrt(N), np.inf
-    for iteration in range(iterations + 1):
+    for iteration in range(iterations):
         residual, square = np.empty(N), 0.0
         for i in range(N):
             residual[i] = -gradient[i] - (history[i] + change[i]) / c
@@ -331,19 +331,21 @@ def correct(differences, history_weights, c, absolute, relative, left_over, iter
         total += products
         if not solved:
             return FAILED, theta, change, value, gradient, iteration, total
-        size = scaled_size(correction, predicted, absolute, relative)
-        if iteration and size <= left_over:
+        if iteration and products == 0:
             return SOLVED, theta, change, value, gradient, iteration, total
-        if iteration == iterations or not size < 0.9 * previous:
-            break
-        previous = size
+        size = scaled_size(correction, predicted, absolute, relative)
+        if not size < 0.9 * previous:
+            return FAILED, theta, change, value, gradient, iteration, total
         for i in range(N):
             change[i] += correction[i]
             theta[i] = predicted[i] + change[i]
         if not _is_short(W):
             return LONG, theta, change, value, gradient, iteration, total
         value, gradient = value_and_gradient(W, a, V, b, Q, unit)
-    return FAILED, theta, change, value, gradient, iteration, total
+        if iteration and size <= left_over:
+            return SOLVED, theta, change, value, gradient, iteration + 1, total
+        previous = size
+    return FAILED, theta, change, value, gradient, iterations, total
 
 
 @_compiled

@@ -7,8 +7,8 @@ price of one linear system (H + 1/c) x = b in each. H is symmetric with few clus
 so conjugate gradients solve it in a few Hessian-vector products.
 
 Step and order control are those of SciPy's BDF. What differs is that the Hessian is fresh in every
-step, so that one Newton iteration mostly suffices (the next one, which would be short, only tells
-what that one left over), and that nothing of size N x N exists.
+step, so that one Newton iteration mostly suffices, or a second one of few products, and that nothing
+of size N x N exists.
 SciPy's own class, tried with the same linear solver, needed about three times the products.
 """
 
@@ -104,7 +104,7 @@ class NDF:
         change, loss, gradient = np.zeros_like(predicted), hessian.value, hessian.gradient
         # A vector of this length has a size of at most LEFT_OVER.
         small, previous = LEFT_OVER * self._atol * math.sqrt(change.size), np.inf
-        for iteration in range(NEWTON_ITERATIONS + 1):
+        for iteration in range(NEWTON_ITERATIONS):
             residual = -gradient - (history + change) / c
             # The first correction is nearly all of the change, which has to tell the error of the step: to a tenth.
             tolerance = small / c if iteration else min(small / c, 0.1 * math.sqrt(residual @ residual))
@@ -112,14 +112,17 @@ class NDF:
             self.products += products
             if correction is None:
                 return None  # 1 + c H is not positive definite: the step is too long for the flow to be followed
-            size = self._size(correction, predicted)
-            if iteration and size <= LEFT_OVER:
+            if iteration and products == 0:
                 return predicted + change, change, loss, gradient, iteration
-            if iteration == NEWTON_ITERATIONS or not size < 0.9 * previous:
+            size = self._size(correction, predicted)
+            if not size < 0.9 * previous:
                 return None
-            previous = size
             change += correction
             loss, gradient = self._value_and_gradient(predicted + change)
+            if iteration and size <= LEFT_OVER:
+                return predicted + change, change, loss, gradient, iteration + 1
+            previous = size
+        return None
 
     def _choose_order_and_step(self, error, safety):
         order, D, theta = self._order, self._differences, self.point.theta
