@@ -1,5 +1,7 @@
 """Time gradients and Hessian-vector products against the bare arithmetic they cannot do without.
 
+Then the tables of the kernels that are quadratures, and the equations of the perturbed copies.
+
 `make bench` prints, for teachers of k and students of n neurons, microseconds and the ratio to the
 matrix products, arcsines and square roots of the same arrays, timed in alternation in one run.
 Read the ratios: microseconds belong to a machine and to what else it was doing.
@@ -9,7 +11,7 @@ import time
 
 import numpy as np
 
-from lib import Network, PopulationLoss, kernels
+from lib import Network, PopulationLoss, kernels, perturbed_copies
 
 SIZES = [(5, 50), (25, 50), (50, 50), (100, 200)]
 WINDOWS = 25
@@ -59,6 +61,19 @@ def seconds(work, repeat):
     return (time.perf_counter() - start) / repeat
 
 
+def tables(rng):
+    s = rng.uniform(-1, 1, (50, 50))
+    for kernel in (kernels.tanh, kernels.softplus, kernels.sigmoid):
+        (used,) = best_microseconds(lambda: kernel(s, 1.0, 1.0))
+        print(f"a table of 50 x 50 entries of {kernel.name}: {1e-3 * used:.1f} ms")
+
+
+def solutions():
+    for k, n in ((10, 3), (100, 3), (1000, 3), (1000, 500), (1000, 999)):
+        (used,) = best_microseconds(lambda: perturbed_copies(kernels.erf, k, n))
+        print(f"perturbed copies of k = {k}, n = {n}: {1e-3 * used:.1f} ms")
+
+
 def main():
     rng = np.random.default_rng(0)
     print("   n    k  |  gradient us  bare us  ratio  |  product us  bare us  ratio  |  set-up us")
@@ -80,6 +95,8 @@ def main():
             f"{n:>4} {k:>4}  | {gradient:>12.1f} {bare:>8.1f} {gradient / bare:>6.2f}  |"
             f" {product:>11.1f} {bare_p:>8.1f} {product / bare_p:>6.2f}  | {setup:>10.1f}"
         )
+    tables(rng)
+    solutions()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import numpy as np
 from lib.arguments import finite_array, instance, integer, number
 from lib.certificate import newton_step, settles
 from lib.loss import PopulationLoss
-from lib.ndf import NDF
 from lib.networks import Network
 
 # A Newton step longer than this is suspected of leading down a channel.
@@ -95,7 +94,7 @@ def gradient_flow(
     end_time = number("end_time", end_time, least=0.0)
     max_steps = integer("max_steps", max_steps, least=0)
     wanted = _increasing("snapshot_times", snapshot_times)
-    integrator = NDF(L, W, a, rtol)
+    integrator = L._integrator(W, a, rtol)
     points, kept, status = [integrator.point[:3]], [], "running"
     try:
         while status == "running":

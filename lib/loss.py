@@ -8,14 +8,13 @@ exact: no samples, no expectation left. Derivatives follow by the chain rule thr
 Arrays are n x n, n x k and n x d only; nothing of size n x k x d is ever formed.
 """
 
-import math
-
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from lib import gram
 from lib.arguments import instance, integer
 from lib.kernels import Kernel
+from lib.ndf import NDF
 from lib.networks import Network
 
 
@@ -117,7 +116,7 @@ class PopulationLoss:
             count = total
         return float(mean), float(np.sqrt(squares / (samples - 1) / samples))
 
-    # The next three methods are all that a solver calls, on plain arrays: lib.compiled replaces them.
+    # The next three methods are all that a flow and a certificate call, on plain arrays: lib.compiled replaces them.
 
     def _value_and_gradient(self, W, a):
         """The loss, and its gradient in the order of `Network.ravel()`."""
@@ -130,10 +129,9 @@ class PopulationLoss:
         """The Hessian operator; the loss and the gradient come with it as `value` and `gradient`."""
         return _HessianOperator(self, W, a)
 
-    def _scaled_size(self, vector, theta, absolute, relative):
-        """Root mean square of vector / (absolute + relative |theta|)."""
-        scaled = vector / (absolute + relative * np.abs(theta))
-        return math.sqrt(scaled @ scaled / scaled.size)
+    def _integrator(self, W, a, rtol):
+        """The gradient flow from there, to be taken step by step."""
+        return NDF(self, W, a, rtol)
 
     def _value_and_gradient_from(self, a, pull, own, cross):
         value = float(a @ (own - 2.0 * cross) + self._teacher_energy)
@@ -225,14 +223,17 @@ class _HessianOperator(LinearOperator):
         return self
 
     def solve(self, shift, b, tolerance, most=2000):
-        """(x, products): x with |(H + shift) x - b| <= tolerance by `products` steps of conjugate gradients.
+        """(x, products): x solves (H + shift) x = b as far as `products` steps of conjugate gradients do.
 
+        They end when some vector of their Krylov space has a residual <= tolerance. x, whose residual may be
+        larger, is nearer to the solution than that vector (Hestenes & Stiefel 1952; Fong & Saunders 2012).
         x is None if H + shift shows itself not positive definite, or after `most` products.
         """
         x, r = np.zeros_like(b), b.copy()
         p, square = b.copy(), b @ b
+        smallest = square  # squared residual in the Krylov space: 1 / sum of 1 / |r|^2
         for products in range(most):
-            if square <= tolerance**2:
+            if smallest <= tolerance**2:
                 return x, products
             Ap = self._matvec(p) + shift * p
             curvature = p @ Ap
@@ -242,6 +243,7 @@ class _HessianOperator(LinearOperator):
             x += step * p
             r -= step * Ap
             previous, square = square, r @ r
+            smallest *= square / (square + smallest)
             p *= square / previous
             p += r
         return None, most

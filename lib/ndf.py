@@ -7,7 +7,8 @@ price of one linear system (H + 1/c) x = b in each. H is symmetric with few clus
 so conjugate gradients solve it in a few Hessian-vector products.
 
 Step and order control are those of SciPy's BDF. What differs is that the Hessian is fresh in every
-step, so that one Newton iteration nearly always suffices, and that nothing of size N x N exists.
+step, so that one Newton iteration mostly suffices, or a second one of few products, and that nothing
+of size N x N exists.
 SciPy's own class, tried with the same linear solver, needed about three times the products.
 """
 
@@ -16,14 +17,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-_GAMMA = np.concatenate(([0.0], np.cumsum(1.0 / np.arange(1, 6))))
+GAMMA = np.concatenate(([0.0], np.cumsum(1.0 / np.arange(1, 6))))
 _KAPPA = np.array([0.0, -0.1850, -1.0 / 9.0, -0.0823, -0.0415, 0.0])
-_ALPHA = (1.0 - _KAPPA) * _GAMMA
-_ERROR = _KAPPA * _GAMMA + 1.0 / np.arange(1, 7)
+ALPHA = (1.0 - _KAPPA) * GAMMA
+_ERROR = _KAPPA * GAMMA + 1.0 / np.arange(1, 7)
 
 # What Newton and conjugate gradients leave over, in units of the local error that is tolerated.
-_LEFT_OVER = 0.1
-_NEWTON_ITERATIONS = 4
+LEFT_OVER = 0.3
+NEWTON_ITERATIONS = 4
 _SMALLEST_FACTOR, _LARGEST_FACTOR = 0.2, 10.0
 
 
@@ -73,7 +74,7 @@ class NDF:
                 continue
             theta, change, loss, gradient, iterations = corrected
             order = self._order
-            safety = 0.9 * (2 * _NEWTON_ITERATIONS + 1) / (2 * _NEWTON_ITERATIONS + iterations)
+            safety = 0.9 * (2 * NEWTON_ITERATIONS + 1) / (2 * NEWTON_ITERATIONS + iterations)
             error = _ERROR[order] * self._size(change, theta)
             if error <= 1.0:
                 break
@@ -96,32 +97,30 @@ class NDF:
     def _correct(self):
         """Solve the implicit formula: (theta, change of the prediction, loss, gradient, iterations) or None."""
         order, D = self._order, self._differences
-        c = self._h / _ALPHA[order]
+        c = self._h / ALPHA[order]
         predicted, history = _PREDICTION[order] @ D[: order + 1]
         hessian = self._L._operator(*self._split(predicted))
         self.gradients += 1
-        change = np.zeros_like(predicted)
-        residual, previous = -c * hessian.gradient - history, np.inf
-        # Absolute, because a relative criterion alone stalls; a hundredth at least, so that Newton converges.
-        absolute = _LEFT_OVER * self._atol * math.sqrt(change.size)
-        for iteration in range(1, _NEWTON_ITERATIONS + 1):
-            tolerance = min(absolute, 1e-2 * math.sqrt(residual @ residual))
-            correction, products = hessian.solve(1.0 / c, residual / c, tolerance / c)
+        change, loss, gradient = np.zeros_like(predicted), hessian.value, hessian.gradient
+        # A vector of this length has a size of at most LEFT_OVER.
+        small, previous = LEFT_OVER * self._atol * math.sqrt(change.size), np.inf
+        for iteration in range(NEWTON_ITERATIONS):
+            residual = -gradient - (history + change) / c
+            # The first correction is nearly all of the change, which has to tell the error of the step: to a tenth.
+            tolerance = small / c if iteration else min(small / c, 0.1 * math.sqrt(residual @ residual))
+            correction, products = hessian.solve(1.0 / c, residual, tolerance)
             self.products += products
             if correction is None:
                 return None  # 1 + c H is not positive definite: the step is too long for the flow to be followed
+            if iteration and products == 0:
+                return predicted + change, change, loss, gradient, iteration
             size = self._size(correction, predicted)
             if not size < 0.9 * previous:
                 return None
             change += correction
             loss, gradient = self._value_and_gradient(predicted + change)
-            residual = -c * gradient - history - change
-            # (1 + c H)^-1 only shrinks the residual into an error of theta, except along unstable directions.
-            if self._size(residual, predicted) <= _LEFT_OVER:
-                return predicted + change, change, loss, gradient, iteration
-            rate = size / previous
-            if rate / (1.0 - rate) * size <= _LEFT_OVER**2:
-                return predicted + change, change, loss, gradient, iteration
+            if iteration and size <= LEFT_OVER:
+                return predicted + change, change, loss, gradient, iteration + 1
             previous = size
         return None
 
@@ -159,7 +158,8 @@ class NDF:
 
     def _size(self, vector, theta):
         """Root mean square of the vector in units of the tolerated error of theta."""
-        return self._L._scaled_size(vector, theta, self._atol, self._rtol)
+        scaled = vector / (self._atol + self._rtol * np.abs(theta))
+        return math.sqrt(scaled @ scaled / scaled.size)
 
 
 def _regrid(order, factor):
@@ -171,5 +171,5 @@ def _regrid(order, factor):
 
 
 # The prediction, and what the formula adds to it, as sums over differences.
-_PREDICTION = {order: np.stack((np.ones(order + 1), _GAMMA[: order + 1] / _ALPHA[order])) for order in range(1, 6)}
+_PREDICTION = {order: np.stack((np.ones(order + 1), GAMMA[: order + 1] / ALPHA[order])) for order in range(1, 6)}
 _SAME_GRID = [_regrid(order, 1.0) for order in range(6)]

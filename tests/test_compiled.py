@@ -1,5 +1,6 @@
 """lib.compiled against the NumPy loss, to 1e-12; skipped where numba is missing."""
 
+import copy
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 from cases import random_network, singular_students
 
 from lib import Network, PopulationLoss, certify, glorot, gradient_flow, kernels
+from lib.ndf import NDF
 
 compiled = pytest.importorskip("lib.compiled", reason="needs numba: pip install -e .[fast]", exc_type=ImportError)
 pytestmark = pytest.mark.usefixtures("compiled_apart")
@@ -69,8 +71,69 @@ def test_solve_is_a_solution(name):
 def test_arcsine_to_the_last_digits():
     """On a grid of cosines, with 1 and the seam at 1/2; the polynomial was fitted with mpmath."""
     x = np.concatenate((np.linspace(-1, 1, 20001), 0.5 + np.arange(-5, 6) * 1e-16, [1e-300, -0.0]))
-    found = np.array([compiled._arcsine.py_func(value) for value in x])
+    found = np.array([compiled.compiled_kernels._arcsine.py_func(value) for value in x])
     np.testing.assert_allclose(found, np.arcsin(x), rtol=3e-15)
+
+
+@pytest.mark.parametrize("name", TEACHERS)
+def test_conjugate_gradients_end_with_the_smallest_residual(name):
+    """Witness: least squares over an orthonormal basis of the Krylov space, one dimension less and just enough."""
+    rng = np.random.default_rng(4)
+    student, b, tolerance = random_network(rng, 5, 7), rng.standard_normal(40), 0.3
+    for L in (PopulationLoss(TEACHERS[name], kernels.erf), compiled.CompiledLoss(TEACHERS[name])):
+        H, operator = L.hessian(student), L.hessian_operator(student)
+        shift = 0.01 - np.linalg.eigvalsh(H)[0]
+        A = H + shift * np.eye(40)
+        x, products = operator.solve(shift, b, tolerance)
+        assert products > 3
+        residuals = [smallest_residual(A, b, size) for size in (products - 1, products)]
+        assert residuals[1] <= tolerance < residuals[0]
+        assert np.linalg.norm(x - np.linalg.solve(A, b)) <= tolerance / 0.01
+
+
+def smallest_residual(A, b, size):
+    basis = [b / np.linalg.norm(b)]
+    for _ in range(size - 1):
+        v = A @ basis[-1]
+        for _ in range(2):
+            v -= np.array(basis).T @ (np.array(basis) @ v)
+        basis.append(v / np.linalg.norm(v))
+    image = A @ np.array(basis).T
+    return np.linalg.norm(b - image @ np.linalg.lstsq(image, b, rcond=None)[0])
+
+
+@pytest.mark.parametrize("name", TEACHERS)
+@pytest.mark.parametrize("rtol", [1e-4, 1e-7])
+def test_steps_are_those_of_numpy(name, rtol):
+    """Each step of a flow from the same state: the same numbers to 1e-12, after the same work."""
+    L = compiled.CompiledLoss(TEACHERS[name])
+    student = glorot(np.random.default_rng(5), 4, 7)
+    fast = L._integrator(student.W, student.a, rtol)
+    plain = NDF(L, student.W, student.a, rtol)
+    assert type(fast) is compiled.CompiledNDF
+    for _ in range(60):
+        vars(plain).update(copy.deepcopy({key: value for key, value in vars(fast).items() if key != "_L"}))
+        plain._L = PopulationLoss(TEACHERS[name], kernels.erf)
+        for integrator in (plain, fast):
+            integrator.step()
+        assert (fast.steps, fast.gradients, fast.products) == (plain.steps, plain.gradients, plain.products)
+        agree(fast.point.theta, plain.point.theta, 10)
+        np.testing.assert_allclose(fast.point[:3], plain.point[:3], rtol=1e-12, atol=1e-11)
+        agree(fast._differences, plain._differences, 10)
+
+
+def test_a_step_of_long_weights_is_that_of_numpy():
+    """Beyond |w|^2 = 1000 the compiled formulas lose digits: these steps, before and after the limit, are NumPy's."""
+    teacher = Network.orthonormal(2, 3)
+    for length in (31.0, 31.6227, 200.0):
+        weights = np.array([[length, 1e-3, 0.0], [0.0, 0.1, 0.0]]), np.array([0.1, 1.0])
+        plain = PopulationLoss(teacher, kernels.erf)._integrator(*weights, 1e-5)
+        fast = compiled.CompiledLoss(teacher)._integrator(*weights, 1e-5)
+        for _ in range(20):
+            plain.step()
+            fast.step()
+        assert fast.steps == plain.steps == 20
+        np.testing.assert_allclose(fast.point.theta, plain.point.theta, rtol=1e-9)
 
 
 def test_flows_and_certificates_are_those_of_numpy():

@@ -16,6 +16,7 @@ from lib import (
     kernels,
     perturbed_copies,
 )
+from lib.ndf import ALPHA, GAMMA, LEFT_OVER
 
 
 def problem(k, n, seed, kernel=kernels.erf):
@@ -85,6 +86,40 @@ def test_every_kernel_flows_downhill(kernel):
     # The loss falls at the rate |grad L|^2: the trapezoidal rule on the recorded gradients knows how far.
     fall = np.trapezoid(flow.gradient_norms**2, flow.times)
     np.testing.assert_allclose(fall, flow.losses[0] - flow.losses[-1], rtol=0.02)
+
+
+@pytest.mark.parametrize(("n", "seed"), [(15, 2), (13, 17), (15, 1)])
+def test_loose_tolerances_do_not_cycle(n, seed):
+    """One Newton iteration per step, whatever it leaves over, kept these flows on a cycle of lengths of steps."""
+    L, student = problem(50, n, seed)
+    flow = gradient_flow(L, student, rtol=1e-4, max_steps=400)
+    assert flow.status == "converged" and (np.diff(flow.losses[-50:]) < 1e-6).all()
+    np.testing.assert_allclose(flow.losses[-1], copy_average_loss([1] * (n - 1) + [51 - n]), atol=1e-9)
+
+
+@pytest.mark.parametrize("rtol", [1e-4, 1e-6])
+def test_every_step_solves_its_implicit_formula(rtol):
+    """What Newton and conjugate gradients leave over, in units of the tolerated error. Witness: the dense Hessian."""
+    L, student = problem(40, 2, 0)
+    integrator = L._integrator(student.W, student.a, rtol)
+    correct, left_over = integrator._correct, []
+
+    def measured():
+        order, c = integrator._order, integrator._h / ALPHA[integrator._order]
+        history = (GAMMA[: order + 1] / ALPHA[order]) @ integrator._differences[: order + 1]
+        found = correct()
+        if found is not None:
+            theta, change = found[:2]
+            at = Network.unravel(theta, 2, 41)
+            residual = -c * L.gradient(at).ravel() - history - change
+            newton = np.linalg.solve(np.eye(theta.size) + c * L.hessian(at), residual)
+            left_over.append(np.sqrt(np.mean((newton / (rtol * (0.1 + np.abs(theta)))) ** 2)))
+        return found
+
+    integrator._correct = measured
+    while integrator.point.gradient_norm > 1e-8:
+        integrator.step()
+    assert len(left_over) > 100 and max(left_over) < LEFT_OVER
 
 
 def test_records_are_those_of_the_public_loss():
