@@ -1,6 +1,6 @@
 """Analytic kernels of two-layer networks with Gaussian inputs, and what is built on them.
 
-Data flows one way: gram -> kernels -> loss -> (perturbed -> configurations -> one_neuron;
+Data flows one way: gram -> kernels -> loss -> (perturbed -> configurations -> one_neuron, spectrum;
 ndf, certificate -> flow) -> sweep. Nothing lower imports anything higher.
 """
 
@@ -12,17 +12,27 @@ from lib.loss import PopulationLoss
 from lib.networks import Network
 from lib.one_neuron import OneNeuron, one_neuron
 from lib.perturbed import perturbed_copies
+from lib.spectrum import (
+    Block,
+    PhaseBoundaries,
+    copy_average_spectrum,
+    perturbed_copies_spectrum,
+    phase_boundaries,
+)
 
 __all__ = [
+    "Block",
     "Certificate",
     "Configuration",
     "Flow",
     "Network",
     "OneNeuron",
+    "PhaseBoundaries",
     "PopulationLoss",
     "certify",
     "copy_average",
     "copy_average_loss",
+    "copy_average_spectrum",
     "glorot",
     "gradient_flow",
     "identify",
@@ -30,4 +40,6 @@ __all__ = [
     "one_neuron",
     "partitions",
     "perturbed_copies",
+    "perturbed_copies_spectrum",
+    "phase_boundaries",
 ]

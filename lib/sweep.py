@@ -182,16 +182,20 @@ def _progress(futures, total, done):
 
 
 def _range(text):
-    """'1-50', '3' or '1-5,8' as a list of integers."""
-    parts = [part.partition("-") for part in text.split(",")]
-    return [value for first, _, last in parts for value in range(int(first), int(last or first) + 1)]
+    """'1-50', '2-50:2' for every second of them, '3' or '1-5,8' as a list of integers."""
+    values = []
+    for part in text.split(","):
+        ends, _, step = part.partition(":")
+        first, _, last = ends.partition("-")
+        values += range(int(first), int(last or first) + 1, int(step or 1))
+    return values
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m lib.sweep", description=__doc__.partition("\n")[0])
     parser.add_argument("path", help="CSV file: created, or continued where it was stopped")
     parser.add_argument("--k", type=int, default=50, help="number of teacher neurons (default: %(default)s)")
-    parser.add_argument("--widths", type=_range, default=None, help="student widths, like 1-50 or 5,10 (default: 1-k)")
+    parser.add_argument("--widths", type=_range, help="student widths, like 1-50, 2-50:2 or 5,10 (default: 1-k)")
     parser.add_argument("--seeds", type=_range, default="0-19", help="seeds of the students (default: %(default)s)")
     parser.add_argument("--kernel", default="erf", choices=["erf", "tanh", "sigmoid", "relu", "softplus", "gelu"])
     parser.add_argument("--law", default="normal", choices=["normal", "uniform"], help="law of the initial weights")

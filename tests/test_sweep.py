@@ -1,4 +1,4 @@
-"""lib.sweep: the same table whatever the workers, and after whatever accident; and the committed one."""
+"""lib.sweep: the same table whatever the workers, and after whatever accident; and the committed ones."""
 
 import concurrent.futures
 import os
@@ -26,7 +26,13 @@ from lib.table import DTYPE, read
 
 pytestmark = pytest.mark.usefixtures("compiled_apart")
 
-COMMITTED = ROOT / "book" / "data" / "sweep_erf_k50.csv"
+# The tables of book/data by k: widths, seeds, how many rows are no strict minima, how many to run again.
+COMMITTED = {
+    10: (range(1, 11), 20, 1, 3),
+    20: (range(1, 21), 20, 2, 5),
+    50: (range(1, 51), 20, 0, 10),
+    100: (range(2, 101, 2), 10, 2, 3),
+}
 SMALL = dict(k=6, widths=[2, 4], seeds=range(3))
 
 
@@ -195,21 +201,28 @@ def test_a_file_of_other_settings_is_refused(tmp_path):
     assert path.read_text() == "my notes\n"
 
 
-def test_the_committed_table_is_complete_and_certified():
-    table, settings = read(COMMITTED)
-    assert settings == dict(k=50, kernel="erf", law="normal", rtol=1e-5, gradient_tol=1e-8)
-    assert [(row["n"], row["seed"]) for row in table] == [(n, seed) for n in range(1, 51) for seed in range(20)]
-    assert set(table["status"]) == {"converged"} and set(table["certificate"]) == {"strict minimum"}
-    assert COMMITTED.stat().st_size < 1e6
+def committed(k):
+    return ROOT / "book" / "data" / f"sweep_erf_k{k}.csv"
 
 
-def test_committed_rows_are_reproduced():
-    """A random sample of the rows, one for each of ten ranges of widths, run again from its seed."""
-    table, settings = read(COMMITTED)
-    rng = np.random.default_rng(0)
-    kinds = []
-    for first in range(1, 51, 5):
-        row = table[(first - 1) * 20 + rng.integers(100)]
+@pytest.mark.parametrize("k", COMMITTED)
+def test_the_committed_tables_are_complete_and_certified(k):
+    widths, seeds, exceptions, _ = COMMITTED[k]
+    table, settings = read(committed(k))
+    assert settings == dict(k=k, kernel="erf", law="normal", rtol=1e-5, gradient_tol=1e-8)
+    assert [(row["n"], row["seed"]) for row in table] == [(n, seed) for n in widths for seed in range(seeds)]
+    certified = table["certificate"] == "strict minimum"
+    assert (~certified).sum() == exceptions and set(table["status"][certified]) == {"converged"}
+    assert committed(k).stat().st_size < 1e6
+
+
+@pytest.mark.parametrize("k", COMMITTED)
+def test_committed_rows_are_reproduced(k):
+    """A random sample of the strict minima, one for each of several ranges of widths, run again from its seed."""
+    table, settings = read(committed(k))
+    rng, kinds = np.random.default_rng(0), []
+    for rows in np.array_split(table[table["certificate"] == "strict minimum"], COMMITTED[k][-1]):
+        row = rng.choice(rows)
         again = sweep.flow_row(int(row["n"]), int(row["seed"]), settings)
         assert abs(again["loss"] - row["loss"]) < 1e-9, row
         assert (again["kind"], again["sizes"], again["certificate"]) == (row["kind"], row["sizes"], row["certificate"])
@@ -219,7 +232,7 @@ def test_committed_rows_are_reproduced():
 
 def test_a_flow_that_slows_down_at_a_saddle_is_followed_beyond():
     """n = 49, seed 9: on the way |grad L| falls to 9.6e-9 where the Hessian still has an eigenvalue of -3e-7."""
-    table, settings = read(COMMITTED)
+    table, settings = read(committed(50))
     row = table[(table["n"] == 49) & (table["seed"] == 9)][0]
     L, start = sweep._loss(50, kernels.erf), glorot(np.random.default_rng([50, 49, 9]), 49, 51)
     flow = gradient_flow(L, start)
@@ -229,11 +242,15 @@ def test_a_flow_that_slows_down_at_a_saddle_is_followed_beyond():
     assert again["status"] == "converged" and abs(again["loss"] - row["loss"]) < 1e-9
 
 
+def test_ranges_of_the_command_line():
+    assert sweep._range("3") == [3] and sweep._range("1-4,7") == [1, 2, 3, 4, 7] and sweep._range("2-7:2") == [2, 4, 6]
+
+
 def test_committed_end_points():
     """Both kinds of end at n = 25, critical and of the loss in their row."""
-    table, _ = read(COMMITTED)
+    table, _ = read(committed(50))
     L = PopulationLoss(Network.orthonormal(50, 51), kernels.erf)
-    with np.load(COMMITTED.with_suffix(".npz")) as arrays:
+    with np.load(committed(50).with_suffix(".npz")) as arrays:
         for kind in ("copy-average", "perturbed-copies"):
             student = Network(arrays[f"W_{kind}"], arrays[f"a_{kind}"])
             row = table[(table["n"] == 25) & (table["seed"] == arrays[f"seed_{kind}"])][0]
