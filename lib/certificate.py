@@ -19,6 +19,7 @@ from lib.networks import Network
 _ROUNDING = 1e-13
 _DENSE, _LARGEST_DENSE = 300, 4000  # N from which conjugate gradients are faster; N up to which there is a way out
 _POLISHING_STEPS = 10
+_ONE_DIRECTION = 1e-12  # 1 - cosine of neurons that have one direction, after the polishing: an angle of 1e-6
 _NEAR = 0.05  # how far Newton's method may move a point that is to be called critical, relative to 1 + |theta|
 
 
@@ -29,30 +30,47 @@ class Certificate(NamedTuple):
     affine family, or a higher-order point) or 'not critical'. smallest_eigenvalue: of the Hessian
     at student. newton_step: |H^-1 grad L| at the student that was given, an estimate of its distance
     to the critical point. student: the polished one.
+
+    Under relu zero eigenvalues with a known reason are set apart, and smallest_eigenvalue is that of the rest.
+    scalings: their number along (w, a) -> (c w, a / c), one for each neuron; they do not make a minimum
+    'flat'. exchanges: their number along trades of strength between neurons of one direction; they do, and if
+    smallest_eigenvalue is positive, every direction but these leads up.
     """
 
     kind: str
     smallest_eigenvalue: float
     newton_step: float
     student: Network
+    scalings: int = 0
+    exchanges: int = 0
 
 
 def certify(L, student):
     """Polish a student to a critical point of the PopulationLoss L and judge it -> Certificate.
 
     The smallest eigenvalue is LAPACK's for N = n (d + 1) <= 300, else by inverse iteration with exact
-    Hessian-vector products (see `_smallest_by_products`). Raises ValueError as L.gradient does.
+    Hessian-vector products (see `_smallest_by_products`). Under relu the loss has no Hessian where some w_i = 0:
+    such neurons are taken out, and the certificate is that of the network of the others; 'flat' with
+    smallest_eigenvalue 0 if there are none. Raises ValueError as L(student) does.
     """
-    instance("L", L, PopulationLoss)._smooth_weights(student)
-    polished, hessian, first_step, critical = _polish(L, student)
-    smallest, largest = _extreme_eigenvalues(L, polished, hessian)
+    W, a = instance("L", L, PopulationLoss)._weights(student)
+    homogeneous = L.kernel.noise == 0.0
+    living = W.any(axis=1) | (not homogeneous)
+    if not living.any():
+        return Certificate("flat", 0.0, 0.0, student)
+    polished, hessian, first_step, critical = _polish(L, Network(W[living], a[living]))
+    scalings, exchanges = _zero_modes(polished, homogeneous)
+    smallest, largest = _extreme_eigenvalues(L, polished, hessian, np.linalg.qr(np.hstack((scalings, exchanges)))[0])
     if not critical:
         kind = "not critical"
-    elif abs(smallest) <= _ROUNDING * largest:
+    elif abs(smallest) <= _ROUNDING * largest or (smallest > 0.0 and exchanges.size):
         kind = "flat"
     else:
         kind = "strict minimum" if smallest > 0.0 else "saddle"
-    return Certificate(kind, float(smallest), float(first_step), polished)
+    W, a = W.copy(), a.copy()
+    W[living], a[living] = polished.W, polished.a
+    counts = scalings.shape[1], exchanges.shape[1]
+    return Certificate(kind, float(smallest), float(first_step), Network(W, a), *counts)
 
 
 def newton_step(hessian, gradient=None):
@@ -95,34 +113,61 @@ def _polish(L, student):
     return student, hessian, first_length, critical and near
 
 
-def _extreme_eigenvalues(L, student, hessian):
+def _zero_modes(student, homogeneous):
+    """Directions (N, n) and (N, m) in which a homogeneous kernel's loss is constant: scalings, and exchanges of
+    strength between neurons of one direction; where the loss is critical it is so all along them.
+    """
+    n, W, a = student.n, student.W, student.a
+    if not homogeneous:
+        return np.empty((W.size + n, 0)), np.empty((W.size + n, 0))
+    lengths = np.linalg.norm(W, axis=1)
+    unit, each = W / lengths[:, None], np.arange(n)
+    first = (unit @ unit.T > 1.0 - _ONE_DIRECTION).argmax(axis=0)  # of each neuron's direction
+    scalings = np.zeros((n, student.d, n))
+    scalings[each, :, each] = W
+    exchanges = np.diag(1.0 / lengths)
+    exchanges[first, each] -= 1.0 / lengths[first]
+    exchanges = np.vstack((np.zeros((W.size, n)), exchanges))[:, first != each]
+    return np.vstack((scalings.reshape(-1, n), np.diag(-a))), exchanges
+
+
+def _extreme_eigenvalues(L, student, hessian, zero_modes):
+    """The smallest eigenvalue orthogonal to the zero modes (N, m; orthonormal), and the largest."""
     N = hessian.shape[0]
     if N > _DENSE:
         largest = eigsh(hessian, k=1, which="LA", v0=_random_start(N), tol=1e-3, return_eigenvectors=False)[0]
-        smallest = _smallest_by_products(hessian)
+        smallest = _smallest_by_products(hessian, zero_modes)
         if smallest is not None:
             return smallest, largest
         if N > _LARGEST_DENSE:
-            return eigsh(hessian, k=1, which="SA", v0=_random_start(N), tol=1e-4, return_eigenvectors=False)[0], largest
-    eigenvalues = eigh(L.hessian(student), eigvals_only=True)
+            lifted = LinearOperator((N, N), matvec=lambda v: hessian @ v + largest * (zero_modes @ (zero_modes.T @ v)))
+            return eigsh(lifted, k=1, which="SA", v0=_random_start(N), tol=1e-4, return_eigenvectors=False)[0], largest
+    dense = L.hessian(student)
+    largest = eigh(dense, eigvals_only=True, subset_by_index=[N - 1, N - 1])[0] if zero_modes.size else 0.0
+    eigenvalues = eigh(dense + largest * (zero_modes @ zero_modes.T), eigvals_only=True)
     return eigenvalues[0], eigenvalues[-1]
 
 
-def _smallest_by_products(hessian):
+def _smallest_by_products(hessian, zero_modes):
     """The smallest eigenvalue of a positive definite Hessian by inverse Lanczos iteration, else None.
 
     The first solve is the certificate. Conjugate gradients that meet positive curvature only have
     residual polynomials p with p(0) = 1 and positive roots, so p >= 1 at every eigenvalue <= 0: once
     the residual of a random right-hand side is 1e-7 of it, a non-positive eigenvalue can only be
-    overlooked if that random vector has less than 1e-7 of its length along the eigenvector.
+    overlooked if that random vector has less than 1e-7 of its length along the eigenvector. Vectors
+    orthogonal to zero modes stay so, up to rounding.
     """
     N = hessian.shape[0]
 
+    def orthogonal(v):
+        return v - zero_modes @ (zero_modes.T @ v)
+
     def solve(v):
-        x, _ = hessian.solve(0.0, np.ravel(v), 1e-7 * np.linalg.norm(v))
+        v = orthogonal(np.ravel(v))
+        x, _ = hessian.solve(0.0, v, 1e-7 * np.linalg.norm(v))
         if x is None:
             raise _NotPositiveDefinite
-        return x
+        return orthogonal(x)
 
     inverse = LinearOperator((N, N), matvec=solve, dtype=np.float64)
     try:
