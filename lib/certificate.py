@@ -59,28 +59,33 @@ def certify(L, student):
     if not living.any():
         return Certificate("flat", 0.0, 0.0, student)
     polished, hessian, first_step, critical = _polish(L, Network(W[living], a[living]))
-    scalings, exchanges = _zero_modes(polished, homogeneous)
-    smallest, largest = _extreme_eigenvalues(L, polished, hessian, np.linalg.qr(np.hstack((scalings, exchanges)))[0])
+    constant, exchanges = zero_modes(L, polished)
+    smallest, largest = _extreme_eigenvalues(L, polished, hessian, constant)
     if not critical:
         kind = "not critical"
-    elif abs(smallest) <= _ROUNDING * largest or (smallest > 0.0 and exchanges.size):
+    elif abs(smallest) <= _ROUNDING * largest or (smallest > 0.0 and exchanges):
         kind = "flat"
     else:
         kind = "strict minimum" if smallest > 0.0 else "saddle"
     W, a = W.copy(), a.copy()
     W[living], a[living] = polished.W, polished.a
-    counts = scalings.shape[1], exchanges.shape[1]
-    return Certificate(kind, float(smallest), float(first_step), Network(W, a), *counts)
+    scalings = constant.shape[1] - exchanges
+    return Certificate(kind, float(smallest), float(first_step), Network(W, a), scalings, exchanges)
 
 
-def newton_step(hessian, gradient=None):
-    """-H^-1 gradient, of the point of the Hessian operator if None; MINRES where H is not positive definite."""
+def newton_step(hessian, constant, gradient=None):
+    """-H^-1 gradient, of the point of the Hessian operator if None; MINRES where H is not positive definite.
+
+    constant (N, m), orthonormal: directions of `zero_modes`, in which no step is made.
+    """
     b = -(hessian.gradient if gradient is None else gradient)
+    b -= constant @ (constant.T @ b)  # it is rounding only, and H^-1 would make a long step of it
     step, _ = hessian.solve(0.0, b, 1e-6 * np.linalg.norm(b))
-    return minres(hessian, b)[0] if step is None else step
+    step = minres(hessian, b)[0] if step is None else step
+    return step - constant @ (constant.T @ step)
 
 
-def settles(hessian, step, gradient):
+def settles(hessian, constant, step, gradient):
     """True if the Newton step from the Hessian's point leads towards a critical point near by.
 
     gradient: after the step. The same Hessian turns it into the next step, shorter by far if Newton's
@@ -88,7 +93,7 @@ def settles(hessian, step, gradient):
     Lengths of steps are compared, not gradients, because one stiff direction can rule those
     (the natural monotonicity test, Deuflhard 2004).
     """
-    return bool(np.linalg.norm(newton_step(hessian, gradient)) <= 0.1 * np.linalg.norm(step))
+    return bool(np.linalg.norm(newton_step(hessian, constant, gradient)) <= 0.1 * np.linalg.norm(step))
 
 
 def _polish(L, student):
@@ -96,7 +101,8 @@ def _polish(L, student):
     start, hessian = student, L._operator(student.W, student.a)
     first_length, critical = None, False
     for _ in range(_POLISHING_STEPS):
-        theta, step = student.ravel(), newton_step(hessian)
+        constant, _ = zero_modes(L, student)
+        theta, step = student.ravel(), newton_step(hessian, constant)
         length, reach = np.linalg.norm(step), 1.0 + np.linalg.norm(theta)
         first_length = length if first_length is None else first_length
         if np.linalg.norm(hessian.gradient) <= 1e-14 * reach or not np.isfinite(length):
@@ -104,7 +110,7 @@ def _polish(L, student):
             break
         moved = Network.unravel(theta + step, student.n, student.d)
         moved_hessian = L._operator(moved.W, moved.a)
-        if not settles(hessian, step, moved_hessian.gradient):
+        if not settles(hessian, constant, step, moved_hessian.gradient):
             critical = length <= 1e-6 * reach  # rounding stops Newton's method too
             break
         student, hessian = moved, moved_hessian
@@ -113,54 +119,59 @@ def _polish(L, student):
     return student, hessian, first_length, critical and near
 
 
-def _zero_modes(student, homogeneous):
-    """Directions (N, n) and (N, m) in which a homogeneous kernel's loss is constant: scalings, and exchanges of
-    strength between neurons of one direction; where the loss is critical it is so all along them.
+def zero_modes(L, student):
+    """(directions (N, m), orthonormal, in which the loss of a homogeneous kernel is constant, exchanges among them).
+
+    The scalings (w_i, -a_i) of the neurons, and exchanges of strength between neurons of one direction; where the
+    loss is critical it is so all along them. m = 0 for other kernels.
     """
     n, W, a = student.n, student.W, student.a
-    if not homogeneous:
-        return np.empty((W.size + n, 0)), np.empty((W.size + n, 0))
-    lengths = np.linalg.norm(W, axis=1)
-    unit, each = W / lengths[:, None], np.arange(n)
+    living = np.flatnonzero(W.any(axis=1)) if L.kernel.noise == 0.0 else np.empty(0, dtype=int)
+    if not living.size:
+        return np.empty((W.size + n, 0)), 0
+    lengths = np.linalg.norm(W[living], axis=1)
+    unit, each = W[living] / lengths[:, None], np.arange(living.size)
     first = (unit @ unit.T > 1.0 - _ONE_DIRECTION).argmax(axis=0)  # of each neuron's direction
-    scalings = np.zeros((n, student.d, n))
-    scalings[each, :, each] = W
-    exchanges = np.diag(1.0 / lengths)
-    exchanges[first, each] -= 1.0 / lengths[first]
-    exchanges = np.vstack((np.zeros((W.size, n)), exchanges))[:, first != each]
-    return np.vstack((scalings.reshape(-1, n), np.diag(-a))), exchanges
+    scalings = np.zeros((n, student.d + 1, living.size))
+    scalings[living, :-1, each], scalings[living, -1, each] = W[living], -a[living]
+    exchanges = np.zeros_like(scalings)
+    exchanges[living, -1, each] = 1.0 / lengths
+    exchanges[living[first], -1, each] -= 1.0 / lengths[first]
+    modes = np.concatenate((scalings, exchanges[:, :, first != each]), axis=2)
+    in_order = np.concatenate((modes[:, :-1].reshape(W.size, -1), modes[:, -1]))
+    return np.linalg.qr(in_order)[0], int((first != each).sum())
 
 
-def _extreme_eigenvalues(L, student, hessian, zero_modes):
-    """The smallest eigenvalue orthogonal to the zero modes (N, m; orthonormal), and the largest."""
+def _extreme_eigenvalues(L, student, hessian, constant):
+    """The smallest eigenvalue orthogonal to the constant directions (N, m), and the largest."""
     N = hessian.shape[0]
     if N > _DENSE:
         largest = eigsh(hessian, k=1, which="LA", v0=_random_start(N), tol=1e-3, return_eigenvectors=False)[0]
-        smallest = _smallest_by_products(hessian, zero_modes)
+        smallest = _smallest_by_products(hessian, constant)
         if smallest is not None:
             return smallest, largest
         if N > _LARGEST_DENSE:
-            lifted = LinearOperator((N, N), matvec=lambda v: hessian @ v + largest * (zero_modes @ (zero_modes.T @ v)))
+            lifted = LinearOperator((N, N), matvec=lambda v: hessian @ v + largest * (constant @ (constant.T @ v)))
             return eigsh(lifted, k=1, which="SA", v0=_random_start(N), tol=1e-4, return_eigenvectors=False)[0], largest
     dense = L.hessian(student)
-    largest = eigh(dense, eigvals_only=True, subset_by_index=[N - 1, N - 1])[0] if zero_modes.size else 0.0
-    eigenvalues = eigh(dense + largest * (zero_modes @ zero_modes.T), eigvals_only=True)
+    largest = eigh(dense, eigvals_only=True, subset_by_index=[N - 1, N - 1])[0] if constant.size else 0.0
+    eigenvalues = eigh(dense + largest * (constant @ constant.T), eigvals_only=True)
     return eigenvalues[0], eigenvalues[-1]
 
 
-def _smallest_by_products(hessian, zero_modes):
+def _smallest_by_products(hessian, constant):
     """The smallest eigenvalue of a positive definite Hessian by inverse Lanczos iteration, else None.
 
     The first solve is the certificate. Conjugate gradients that meet positive curvature only have
     residual polynomials p with p(0) = 1 and positive roots, so p >= 1 at every eigenvalue <= 0: once
     the residual of a random right-hand side is 1e-7 of it, a non-positive eigenvalue can only be
     overlooked if that random vector has less than 1e-7 of its length along the eigenvector. Vectors
-    orthogonal to zero modes stay so, up to rounding.
+    orthogonal to constant directions stay so, up to rounding.
     """
     N = hessian.shape[0]
 
     def orthogonal(v):
-        return v - zero_modes @ (zero_modes.T @ v)
+        return v - constant @ (constant.T @ v)
 
     def solve(v):
         v = orthogonal(np.ravel(v))

@@ -148,8 +148,8 @@ def _ascending_partitions(k, n):
 
 
 class Configuration(NamedTuple):
-    """What `identify` found. kind: 'copy-average', 'copy-average-like', 'perturbed-copies', 'channel' or
-    'other'; sizes and deviation: see `identify`; neurons: how many the student amounts to.
+    """What `identify` found. kind: 'copy-average', 'copy-average-like', 'perturbed-copies', 'channel',
+    'wrong-sign', 'dead' or 'other'; sizes and deviation: see `identify`; neurons: how many the student amounts to.
     """
 
     kind: str
@@ -173,8 +173,9 @@ def identify(student, k=None, tolerance=0.05, kernel=kernels.erf):
 
     Other kernels: 'copy-average' (the teacher itself), 'copy-average-like', 'perturbed-copies' or 'other'; sizes
     has one entry for each neuron, 1 for a copy, -1 for a flipped one, for an average the number of
-    teachers that have no copy. Under relu it is that of the `lib.effective.effective_network`: collinear
-    neurons merged, dead ones dropped; neurons says how many are left.
+    teachers that have no copy. Under relu it is the `lib.effective.effective_network` that is named, collinear
+    neurons merged and dead ones dropped, and neurons says how many are left: 'dead' if there are none,
+    'wrong-sign' if one of them has a_i < 0.
 
     deviation: the largest |w_i - reference| / |reference| and |a_i - reference| / reference; for a
     channel the two w_i against their mean; for 'other' that of the nearest name, inf if none applies.
@@ -192,6 +193,10 @@ def identify(student, k=None, tolerance=0.05, kernel=kernels.erf):
         raise ValueError(f"tolerance must be positive, got {tolerance}")
     if instance("kernel", kernel, Kernel) is not kernels.erf:
         effective = effective_network(student) if kernel is kernels.relu else student
+        if kernel is kernels.relu and not effective.a.any():
+            return Configuration("dead", (), 0.0, 0)
+        if kernel is kernels.relu and (effective.a < 0.0).any():
+            return Configuration("wrong-sign", (), 0.0, effective.n)
         teachers = represented(effective, kernel) if k is None else np.arange(k)
         found = [Configuration(*nearest_symmetric(effective, kernel, teachers, tolerance))]
         return _nearest(found, tolerance, effective.n)

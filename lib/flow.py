@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.certificate import newton_step, settles
+from lib.certificate import newton_step, settles, zero_modes
 from lib.checks import finite_array, instance, integer, number
 from lib.kinks import LivingLoss, dying, without_dying
 from lib.loss import PopulationLoss
@@ -119,7 +119,7 @@ def gradient_flow(
                 points.append(integrator.point[:3])
                 if callback is not None:
                     callback(*integrator.point[:3], _network(integrator.point.theta, student))
-        if status == "converged" and living.any() and _goes_on(loss, integrator.point.theta, student):
+        if status == "converged" and living.any() and _goes_on(L, loss, integrator.point.theta, student):
             status = "channel"
         elif status == "converged" and not living.all():
             status = "dead neuron"
@@ -143,14 +143,15 @@ def _status(integrator, gradient_tol, end_time, max_steps):
     return "running"
 
 
-def _goes_on(loss, theta, student):
+def _goes_on(L, loss, theta, student):
     """True if the valley goes on to infinity: a Newton step is long, and no critical point is near its end."""
     hessian = loss._operator(*_weights(theta, student))
-    step = newton_step(hessian)
+    constant, _ = zero_modes(L, _network(theta, student))
+    step = newton_step(hessian, constant)
     if np.linalg.norm(step) <= _LONG_STEP:
         return False
     _, gradient = loss._value_and_gradient(*_weights(theta + step, student))
-    return not settles(hessian, step, gradient)
+    return not settles(hessian, constant, step, gradient)
 
 
 def _snapshots(wanted, kept, student):

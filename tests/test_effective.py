@@ -60,8 +60,8 @@ def test_other_names():
     assert name(2.0 * np.eye(K), np.full(K, 0.5)) == ("copy-average", (1,) * K)
     assert name(np.eye(K)[:5], np.ones(5))[0] == "other"  # copies that leave three out are not critical
     assert name(-np.eye(K), np.ones(K))[0] == "other"
-    assert name(np.zeros((2, K)), [-1.0, -2.0]) == ("other", ())
-    assert name(np.vstack((np.eye(K), -np.ones((1, K)))), np.append(np.ones(K), -1.0)) == ("other", ())
+    assert identify(Network(np.zeros((2, K)), [-1.0, -2.0]), K, kernel=kernels.relu) == ("dead", (), 0.0, 0)
+    assert name(np.vstack((np.eye(K), -np.ones((1, K)))), np.append(np.ones(K), -1.0)) == ("wrong-sign", ())
     flipped = perturbed_copies(kernels.relu, K, K, flipped=2)
     assert name(flipped.W, flipped.a) == ("perturbed-copies", (-1,) * 2 + (1,) * (K - 2))
     assert identify(copy_average_like(kernels.relu, K, 1), K, kernel=kernels.relu)[:2] == ("copy-average-like", (K,))
@@ -150,6 +150,13 @@ def test_certificates_by_products_agree_with_dense_ones(monkeypatch):
     dense = certify(L, student)
     assert by_products.kind == dense.kind == "strict minimum"
     assert abs(by_products.smallest_eigenvalue / dense.smallest_eigenvalue - 1.0) < 1e-4
+
+
+@pytest.mark.parametrize("seed", [5, 62])
+def test_rounding_along_scalings_does_not_spoil_newton(seed):
+    """Newton steps that followed the zero modes called these minima of one neuron not critical."""
+    certificate = certify(L, gradient_flow(L, start(K, 1, seed)).student)
+    assert certificate.kind == "strict minimum" and certificate.newton_step < 1e-7
 
 
 def test_a_network_of_the_dead_is_flat():
