@@ -1,12 +1,12 @@
 """Analytic kernels of two-layer networks with Gaussian inputs, and what is built on them.
 
-Data flows one way: gram -> kernels -> loss -> (perturbed -> configurations -> one_neuron, spectrum;
-ndf, certificate -> flow) -> sweep. Nothing lower imports anything higher.
+Data flows one way: gram -> kernels -> loss -> (symmetric -> perturbed, effective -> configurations
+-> one_neuron, spectrum; ndf, certificate -> kinks -> flow) -> sweep. Nothing lower imports anything higher.
 """
 
 from lib import kernels
 from lib.certificate import Certificate, certify
-from lib.configurations import Configuration, copy_average, copy_average_loss, identify, partitions
+from lib.configurations import Configuration, copy_average, copy_average_like, copy_average_loss, identify, partitions
 from lib.flow import Flow, glorot, gradient_flow
 from lib.loss import PopulationLoss
 from lib.networks import Network
@@ -31,6 +31,7 @@ __all__ = [
     "PopulationLoss",
     "certify",
     "copy_average",
+    "copy_average_like",
     "copy_average_loss",
     "copy_average_spectrum",
     "glorot",

@@ -19,6 +19,7 @@ from lib.networks import Network
 _ROUNDING = 1e-13
 _DENSE, _LARGEST_DENSE = 300, 4000  # N from which conjugate gradients are faster; N up to which there is a way out
 _POLISHING_STEPS = 10
+_ONE_DIRECTION = 1e-12  # 1 - cosine of neurons that have one direction, after the polishing: an angle of 1e-6
 _NEAR = 0.05  # how far Newton's method may move a point that is to be called critical, relative to 1 + |theta|
 
 
@@ -29,40 +30,62 @@ class Certificate(NamedTuple):
     affine family, or a higher-order point) or 'not critical'. smallest_eigenvalue: of the Hessian
     at student. newton_step: |H^-1 grad L| at the student that was given, an estimate of its distance
     to the critical point. student: the polished one.
+
+    Under relu zero eigenvalues with a known reason are set apart, and smallest_eigenvalue is that of the rest.
+    scalings: their number along (w, a) -> (c w, a / c), one for each neuron; they do not make a minimum
+    'flat'. exchanges: their number along trades of strength between neurons of one direction; they do, and if
+    smallest_eigenvalue is positive, every direction but these leads up.
     """
 
     kind: str
     smallest_eigenvalue: float
     newton_step: float
     student: Network
+    scalings: int = 0
+    exchanges: int = 0
 
 
 def certify(L, student):
     """Polish a student to a critical point of the PopulationLoss L and judge it -> Certificate.
 
     The smallest eigenvalue is LAPACK's for N = n (d + 1) <= 300, else by inverse iteration with exact
-    Hessian-vector products (see `_smallest_by_products`). Raises ValueError as L.gradient does.
+    Hessian-vector products (see `_smallest_by_products`). Under relu the loss has no Hessian where some w_i = 0:
+    such neurons are taken out, and the certificate is that of the network of the others; 'flat' with
+    smallest_eigenvalue 0 if there are none. Raises ValueError as L(student) does.
     """
-    instance("L", L, PopulationLoss)._smooth_weights(student)
-    polished, hessian, first_step, critical = _polish(L, student)
-    smallest, largest = _extreme_eigenvalues(L, polished, hessian)
+    W, a = instance("L", L, PopulationLoss)._weights(student)
+    homogeneous = L.kernel.noise == 0.0
+    living = W.any(axis=1) | (not homogeneous)
+    if not living.any():
+        return Certificate("flat", 0.0, 0.0, student)
+    polished, hessian, first_step, critical = _polish(L, Network(W[living], a[living]))
+    constant, exchanges = zero_modes(L, polished)
+    smallest, largest = _extreme_eigenvalues(L, polished, hessian, constant)
     if not critical:
         kind = "not critical"
-    elif abs(smallest) <= _ROUNDING * largest:
+    elif abs(smallest) <= _ROUNDING * largest or (smallest > 0.0 and exchanges):
         kind = "flat"
     else:
         kind = "strict minimum" if smallest > 0.0 else "saddle"
-    return Certificate(kind, float(smallest), float(first_step), polished)
+    W, a = W.copy(), a.copy()
+    W[living], a[living] = polished.W, polished.a
+    scalings = constant.shape[1] - exchanges
+    return Certificate(kind, float(smallest), float(first_step), Network(W, a), scalings, exchanges)
 
 
-def newton_step(hessian, gradient=None):
-    """-H^-1 gradient, of the point of the Hessian operator if None; MINRES where H is not positive definite."""
+def newton_step(hessian, constant, gradient=None):
+    """-H^-1 gradient, of the point of the Hessian operator if None; MINRES where H is not positive definite.
+
+    constant (N, m), orthonormal: directions of `zero_modes`, in which no step is made.
+    """
     b = -(hessian.gradient if gradient is None else gradient)
+    b -= constant @ (constant.T @ b)  # it is rounding only, and H^-1 would make a long step of it
     step, _ = hessian.solve(0.0, b, 1e-6 * np.linalg.norm(b))
-    return minres(hessian, b)[0] if step is None else step
+    step = minres(hessian, b)[0] if step is None else step
+    return step - constant @ (constant.T @ step)
 
 
-def settles(hessian, step, gradient):
+def settles(hessian, constant, step, gradient):
     """True if the Newton step from the Hessian's point leads towards a critical point near by.
 
     gradient: after the step. The same Hessian turns it into the next step, shorter by far if Newton's
@@ -70,7 +93,7 @@ def settles(hessian, step, gradient):
     Lengths of steps are compared, not gradients, because one stiff direction can rule those
     (the natural monotonicity test, Deuflhard 2004).
     """
-    return bool(np.linalg.norm(newton_step(hessian, gradient)) <= 0.1 * np.linalg.norm(step))
+    return bool(np.linalg.norm(newton_step(hessian, constant, gradient)) <= 0.1 * np.linalg.norm(step))
 
 
 def _polish(L, student):
@@ -78,7 +101,8 @@ def _polish(L, student):
     start, hessian = student, L._operator(student.W, student.a)
     first_length, critical = None, False
     for _ in range(_POLISHING_STEPS):
-        theta, step = student.ravel(), newton_step(hessian)
+        constant, _ = zero_modes(L, student)
+        theta, step = student.ravel(), newton_step(hessian, constant)
         length, reach = np.linalg.norm(step), 1.0 + np.linalg.norm(theta)
         first_length = length if first_length is None else first_length
         if np.linalg.norm(hessian.gradient) <= 1e-14 * reach or not np.isfinite(length):
@@ -86,7 +110,7 @@ def _polish(L, student):
             break
         moved = Network.unravel(theta + step, student.n, student.d)
         moved_hessian = L._operator(moved.W, moved.a)
-        if not settles(hessian, step, moved_hessian.gradient):
+        if not settles(hessian, constant, step, moved_hessian.gradient):
             critical = length <= 1e-6 * reach  # rounding stops Newton's method too
             break
         student, hessian = moved, moved_hessian
@@ -95,34 +119,66 @@ def _polish(L, student):
     return student, hessian, first_length, critical and near
 
 
-def _extreme_eigenvalues(L, student, hessian):
+def zero_modes(L, student):
+    """(directions (N, m), orthonormal, in which the loss of a homogeneous kernel is constant, exchanges among them).
+
+    The scalings (w_i, -a_i) of the neurons, and exchanges of strength between neurons of one direction; where the
+    loss is critical it is so all along them. m = 0 for other kernels.
+    """
+    n, W, a = student.n, student.W, student.a
+    living = np.flatnonzero(W.any(axis=1)) if L.kernel.noise == 0.0 else np.empty(0, dtype=int)
+    if not living.size:
+        return np.empty((W.size + n, 0)), 0
+    lengths = np.linalg.norm(W[living], axis=1)
+    unit, each = W[living] / lengths[:, None], np.arange(living.size)
+    first = (unit @ unit.T > 1.0 - _ONE_DIRECTION).argmax(axis=0)  # of each neuron's direction
+    scalings = np.zeros((n, student.d + 1, living.size))
+    scalings[living, :-1, each], scalings[living, -1, each] = W[living], -a[living]
+    exchanges = np.zeros_like(scalings)
+    exchanges[living, -1, each] = 1.0 / lengths
+    exchanges[living[first], -1, each] -= 1.0 / lengths[first]
+    modes = np.concatenate((scalings, exchanges[:, :, first != each]), axis=2)
+    in_order = np.concatenate((modes[:, :-1].reshape(W.size, -1), modes[:, -1]))
+    return np.linalg.qr(in_order)[0], int((first != each).sum())
+
+
+def _extreme_eigenvalues(L, student, hessian, constant):
+    """The smallest eigenvalue orthogonal to the constant directions (N, m), and the largest."""
     N = hessian.shape[0]
     if N > _DENSE:
         largest = eigsh(hessian, k=1, which="LA", v0=_random_start(N), tol=1e-3, return_eigenvectors=False)[0]
-        smallest = _smallest_by_products(hessian)
+        smallest = _smallest_by_products(hessian, constant)
         if smallest is not None:
             return smallest, largest
         if N > _LARGEST_DENSE:
-            return eigsh(hessian, k=1, which="SA", v0=_random_start(N), tol=1e-4, return_eigenvectors=False)[0], largest
-    eigenvalues = eigh(L.hessian(student), eigvals_only=True)
+            lifted = LinearOperator((N, N), matvec=lambda v: hessian @ v + largest * (constant @ (constant.T @ v)))
+            return eigsh(lifted, k=1, which="SA", v0=_random_start(N), tol=1e-4, return_eigenvectors=False)[0], largest
+    dense = L.hessian(student)
+    largest = eigh(dense, eigvals_only=True, subset_by_index=[N - 1, N - 1])[0] if constant.size else 0.0
+    eigenvalues = eigh(dense + largest * (constant @ constant.T), eigvals_only=True)
     return eigenvalues[0], eigenvalues[-1]
 
 
-def _smallest_by_products(hessian):
+def _smallest_by_products(hessian, constant):
     """The smallest eigenvalue of a positive definite Hessian by inverse Lanczos iteration, else None.
 
     The first solve is the certificate. Conjugate gradients that meet positive curvature only have
     residual polynomials p with p(0) = 1 and positive roots, so p >= 1 at every eigenvalue <= 0: once
     the residual of a random right-hand side is 1e-7 of it, a non-positive eigenvalue can only be
-    overlooked if that random vector has less than 1e-7 of its length along the eigenvector.
+    overlooked if that random vector has less than 1e-7 of its length along the eigenvector. Vectors
+    orthogonal to constant directions stay so, up to rounding.
     """
     N = hessian.shape[0]
 
+    def orthogonal(v):
+        return v - constant @ (constant.T @ v)
+
     def solve(v):
-        x, _ = hessian.solve(0.0, np.ravel(v), 1e-7 * np.linalg.norm(v))
+        v = orthogonal(np.ravel(v))
+        x, _ = hessian.solve(0.0, v, 1e-7 * np.linalg.norm(v))
         if x is None:
             raise _NotPositiveDefinite
-        return x
+        return orthogonal(x)
 
     inverse = LinearOperator((N, N), matvec=solve, dtype=np.float64)
     try:

@@ -1,8 +1,11 @@
-"""The named configurations of an erf student: what it may end up as beside k orthonormal teachers.
+"""The named configurations of a student: what it may end up as beside k orthonormal teachers. For erf:
 
 Copy-average: every neuron represents a group of teachers of its own, a copy for a group of one and
 an average for more. Perturbed copies (lib/perturbed.py): n copies that share the other teachers.
 Channel: two neurons with one incoming vector whose outgoing weights have opposite signs.
+
+Other kernels: copy-average has a relative of less symmetry (`copy_average_like`), perturbed copies exist too
+(lib/symmetric.py), and relu's students may amount to networks of fewer neurons (lib/effective.py).
 """
 
 import math
@@ -11,9 +14,21 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from lib import kernels
 from lib.arguments import finite_array, instance, integer
+from lib.effective import effective_network, nearest_symmetric, represented
+from lib.kernels import Kernel
 from lib.networks import Network
-from lib.perturbed import AT_HALF, LOST, ORDERS, erf_perturbed_copies, perturbed_network
+from lib.perturbed import (
+    AT_HALF,
+    LOST,
+    ORDERS,
+    checked_flipped,
+    erf_perturbed_copies,
+    perturbed_network,
+    symmetric_copies,
+)
+from lib.symmetric import Classes
 
 
 def copy_average(sizes, d=None):
@@ -33,6 +48,29 @@ def copy_average(sizes, d=None):
     group = np.repeat(np.arange(len(sizes)), sizes.astype(np.int64))
     W[group, np.arange(k)] = _averaging_weight(sizes.astype(np.float64))[group]
     return Network(W, sizes.astype(np.float64))
+
+
+def copy_average_like(kernel, k, n, d=None, flipped=0):
+    """What is left of the optimal copy-average under another kernel: n - 1 near copies and a near average.
+
+    Copy i copies teacher i of e_1, ..., e_k and has weights on the others; the last neuron averages the others
+    and has weights on the copied ones: see `lib.symmetric`. The last `flipped` copies are flipped, as in
+    `perturbed_copies`. Returns a Network (n, d), d = k if None, with a = 1 for relu; the teacher itself
+    at n = k, the optimum of `one_neuron` at n = 1; for erf `copy_average` of (1, ..., 1, k - n + 1).
+    A critical point up to rounding, as `perturbed_copies` is.
+    Raises ValueError for another kernel, unless 1 <= n <= k <= d and 0 <= flipped < n, for erf unless flipped = 0,
+    and where no such point is found.
+    """
+    instance("kernel", kernel, Kernel)
+    n = integer("n", n, least=1)
+    k = integer("k", k, least=n)
+    d = k if d is None else integer("d", d, least=k)
+    flipped = checked_flipped(flipped, n - 1, kernel)
+    if n == k and not flipped:
+        return Network.orthonormal(k, d)
+    if kernel is kernels.erf:
+        return copy_average([1] * (n - 1) + [k - n + 1], d)
+    return symmetric_copies(kernel, d, Classes(n - 1 - flipped, flipped, k - n + 1, 1))
 
 
 def copy_average_loss(sizes):
@@ -110,17 +148,18 @@ def _ascending_partitions(k, n):
 
 
 class Configuration(NamedTuple):
-    """What `identify` found. kind: 'copy-average', 'perturbed-copies', 'channel' or 'other'; sizes: the
-    ascending group sizes of a copy-average, else (); deviation: see `identify`.
+    """What `identify` found. kind: 'copy-average', 'copy-average-like', 'perturbed-copies', 'channel',
+    'wrong-sign', 'dead' or 'other'; sizes and deviation: see `identify`; neurons: how many the student amounts to.
     """
 
     kind: str
     sizes: tuple
     deviation: float
+    neurons: int = 0
 
 
-def identify(student, k=None, tolerance=0.05):
-    """Name the configuration of an erf student, up to order of neurons and inputs and (w, a) -> (-w, -a).
+def identify(student, k=None, tolerance=0.05, kernel=kernels.erf):
+    """Name the configuration of a student, up to order of neurons and inputs; for erf also (w, a) -> (-w, -a).
 
     student: Network (n, d); the teachers are e_1, ..., e_k, or, if k is None, the coordinates that
     the student represents: those where its linear part sqrt(2) sum_i a_i y_i is above 1/2 (it is 1 at
@@ -130,7 +169,13 @@ def identify(student, k=None, tolerance=0.05):
     `perturbed_copies`. 'channel': two neurons with the same w, up to sign, whose outgoing weights pull in
     opposite directions; w may be a teacher, the mean of a group, or a difference of teachers, and the
     weights may diverge. 'other': the rest, among it copy-averages with dead, zero or equal neurons,
-    which have fewer groups than neurons.
+    which have fewer groups than neurons. sizes: the ascending group sizes of a copy-average, else ().
+
+    Other kernels: 'copy-average' (the teacher itself), 'copy-average-like', 'perturbed-copies' or 'other'; sizes
+    has one entry for each neuron, 1 for a copy, -1 for a flipped one, for an average the number of
+    teachers that have no copy. Under relu it is the `lib.effective.effective_network` that is named, collinear
+    neurons merged and dead ones dropped, and neurons says how many are left: 'dead' if there are none,
+    'wrong-sign' if one of them has a_i < 0.
 
     deviation: the largest |w_i - reference| / |reference| and |a_i - reference| / reference; for a
     channel the two w_i against their mean; for 'other' that of the nearest name, inf if none applies.
@@ -146,6 +191,15 @@ def identify(student, k=None, tolerance=0.05):
         raise ValueError(f"k must be at most the student's input dimension {student.d}, got {k}")
     if not finite_array("tolerance", tolerance, ndim=0) > 0.0:
         raise ValueError(f"tolerance must be positive, got {tolerance}")
+    if instance("kernel", kernel, Kernel) is not kernels.erf:
+        effective = effective_network(student) if kernel is kernels.relu else student
+        if kernel is kernels.relu and not effective.a.any():
+            return Configuration("dead", (), 0.0, 0)
+        if kernel is kernels.relu and (effective.a < 0.0).any():
+            return Configuration("wrong-sign", (), 0.0, effective.n)
+        teachers = represented(effective, kernel) if k is None else np.arange(k)
+        found = [Configuration(*nearest_symmetric(effective, kernel, teachers, tolerance))]
+        return _nearest(found, tolerance, effective.n)
     sign = np.where(student.a < 0.0, -1.0, 1.0)
     W, a = sign[:, None] * student.W, np.abs(student.a)
     with np.errstate(over="ignore"):  # infinitely far is far
@@ -154,8 +208,14 @@ def identify(student, k=None, tolerance=0.05):
         found = [_as_copy_average(W, a, share, teachers)]
         if found[0].deviation > tolerance:
             found += [_as_perturbed_copies(W, a, share, teachers, tolerance), _as_channel(W, a)]
+    return _nearest(found, tolerance, student.n)
+
+
+def _nearest(found, tolerance, neurons):
     nearest = min(found, key=lambda configuration: configuration.deviation)
-    return nearest if nearest.deviation <= tolerance else Configuration("other", (), nearest.deviation)
+    if nearest.deviation > tolerance:
+        nearest = Configuration("other", (), nearest.deviation)
+    return nearest._replace(neurons=neurons)
 
 
 def _linear_shares(W, a):

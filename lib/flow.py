@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from lib.arguments import finite_array, instance, integer, number
-from lib.certificate import newton_step, settles
+from lib.certificate import newton_step, settles, zero_modes
+from lib.kinks import LivingLoss, dying, without_dying
 from lib.loss import PopulationLoss
 from lib.networks import Network
 
@@ -37,8 +38,9 @@ class Flow(NamedTuple):
     """A gradient flow: its last student, and times, losses and gradient norms (each (steps + 1,)).
 
     status: 'converged' (|grad L| <= gradient_tol), 'channel' (the same, but the valley goes on: a
-    Newton step is long and does not end in it), 'time limit', 'step limit' or 'interrupted'. Only
-    the first is the end of a flow.
+    Newton step is long and does not end in it), 'dead neuron' (converged after some w_i reached 0, see
+    `gradient_flow`), 'time limit', 'step limit' or 'interrupted'. Only 'converged' and 'dead neuron'
+    are ends of a flow.
     """
 
     student: Network
@@ -82,6 +84,9 @@ def gradient_flow(
     end_time, max_steps: limits, after which the status says so. A flow whose steps would fall below
     rounding also ends at the 'step limit'.
     snapshot_times: increasing times >= 0 at which the weights are kept, as far as the flow gets.
+    Under relu a neuron whose weights differ in the right sense, a_i^2 > |w_i|^2, may reach w_i = 0 in a finite
+    time, where the loss has no gradient. It is dead from then on (and the loss no longer depends on its
+    a_i): w_i = 0 is kept, and the flow, its gradient and its norm are those of the other neurons.
     callback(time, loss, gradient_norm, student): called after every step. A KeyboardInterrupt, from
     there or from the keyboard, ends the flow and keeps what was computed.
 
@@ -94,20 +99,29 @@ def gradient_flow(
     end_time = number("end_time", end_time, least=0.0)
     max_steps = integer("max_steps", max_steps, least=0)
     wanted = _increasing("snapshot_times", snapshot_times)
-    integrator = L._integrator(W, a, rtol)
+    integrator, loss, living = L._integrator(W, a, rtol), L, np.ones(student.n, dtype=bool)
     points, kept, status = [integrator.point[:3]], [], "running"
     try:
         while status == "running":
             while len(kept) < len(wanted) and wanted[len(kept)] <= integrator.point.time:
                 kept.append(integrator.interpolate(wanted[len(kept)]))
+            if L.kernel.noise == 0.0:
+                W, a = _weights(integrator.point.theta, student)
+                dead = dying(L, W, a, living)
+                if dead.any():
+                    living = living & ~dead
+                    integrator = without_dying(integrator, L, W, a, living, rtol)
+                    loss, points[-1] = LivingLoss(L, living), integrator.point[:3]
             status = _status(integrator, gradient_tol, end_time, max_steps)
             if status == "running":
                 integrator.step(end_time)
                 points.append(integrator.point[:3])
                 if callback is not None:
                     callback(*integrator.point[:3], _network(integrator.point.theta, student))
-        if status == "converged" and _goes_on(L, integrator.point.theta, student):
+        if status == "converged" and living.any() and _goes_on(L, loss, integrator.point.theta, student):
             status = "channel"
+        elif status == "converged" and not living.all():
+            status = "dead neuron"
     except KeyboardInterrupt:
         status = "interrupted"
     if integrator.point.time > points[-1][0]:  # interrupted between a step and its record
@@ -128,14 +142,15 @@ def _status(integrator, gradient_tol, end_time, max_steps):
     return "running"
 
 
-def _goes_on(L, theta, student):
+def _goes_on(L, loss, theta, student):
     """True if the valley goes on to infinity: a Newton step is long, and no critical point is near its end."""
-    hessian = L._operator(*_weights(theta, student))
-    step = newton_step(hessian)
+    hessian = loss._operator(*_weights(theta, student))
+    constant, _ = zero_modes(L, _network(theta, student))
+    step = newton_step(hessian, constant)
     if np.linalg.norm(step) <= _LONG_STEP:
         return False
-    _, gradient = L._value_and_gradient(*_weights(theta + step, student))
-    return not settles(hessian, step, gradient)
+    _, gradient = loss._value_and_gradient(*_weights(theta + step, student))
+    return not settles(hessian, constant, step, gradient)
 
 
 def _snapshots(wanted, kept, student):

@@ -1,4 +1,4 @@
-"""Perturbed copies: the other minimum of an erf student, solved in its 4 numbers.
+"""Perturbed copies: the other minimum of a student, for erf solved in its 4 numbers.
 
 n neurons each copy one of k orthonormal teachers and share the k - n others evenly. By symmetric
 criticality a critical point of the loss restricted to such students is one of the whole loss.
@@ -17,6 +17,7 @@ from lib import kernels
 from lib.arguments import instance, integer
 from lib.kernels import Kernel
 from lib.networks import Network
+from lib.symmetric import Classes, symmetric_network, symmetric_student
 
 # arcsin t = t + sum c_q t^q, q = 3, 5, ..., 61. No |t| above 1/2 ever matters (the teachers' own is
 # 1/2), and there less than 4^-30 of the leading term is left out.
@@ -42,27 +43,50 @@ class PerturbedCopies(NamedTuple):
     excess: float
 
 
-def perturbed_copies(kernel, k, n, d=None):
+def perturbed_copies(kernel, k, n, d=None, flipped=0):
     """The student of n perturbed copies: each copies a teacher and all share the k - n others.
 
-    Neuron i copies teacher i of e_1, ..., e_k; see `PerturbedCopies`. Returns a Network (n, d),
-    d = k if None; the teacher itself at n = k. kernel: kernels.erf. It is a critical point, a
-    minimum only for n large enough (theory: n >= 22 at k = 50).
-    The gradient is zero to rounding of the weights, |gradient| <= sqrt(n) max(1e-12, 5e-15 a sqrt(k));
-    a is huge where n is small: 5884 at k = 1000, n = 3.
-    Raises ValueError for other kernels, unless 2 <= n <= k <= d, and where no such point is found.
+    Neuron i copies teacher i of e_1, ..., e_k; see `PerturbedCopies` for erf, `lib.symmetric` for other kernels.
+    The last `flipped` of the neurons copy with the opposite sign, w_i near -e_i, which has its reason
+    where sigma(-y) = sigma(y) - y: relu, softplus, gelu. Such points exist for some n and `flipped` only.
+    Returns a Network (n, d), d = k if None, with a = 1 for relu; the teacher itself at n = k. It is a
+    critical point, and a minimum only for n large enough (theory: for erf n >= 22 at k = 50).
+    The gradient is zero to rounding of the weights: for erf |gradient| <= sqrt(n) max(1e-12, 5e-15 a sqrt(k)),
+    where a is huge if n is small: 5884 at k = 1000, n = 3; for relu it is <= 1e-12 sqrt(n) up to k = 50,
+    1e-11 sqrt(n) at k = 100 and 3e-9 sqrt(n) at k = 1000, n = 2, where the neurons are nearly parallel.
+    Raises ValueError for another kernel, unless 2 <= n <= k <= d and 0 <= flipped <= n, for erf unless
+    flipped = 0, and where no such point is found.
     """
     instance("kernel", kernel, Kernel)
-    if kernel not in _PERTURBED_COPIES:
-        known = ", ".join(map(repr, _PERTURBED_COPIES))
-        raise ValueError(f"kernel must be one whose perturbed copies are implemented ({known}), got {kernel!r}")
     n = integer("n", n, least=2)
     k = integer("k", k, least=n)
     d = k if d is None else integer("d", d, least=k)
-    if n == k:
+    flipped = checked_flipped(flipped, n, kernel)
+    if n == k and not flipped:
         return Network.orthonormal(k, d)
-    numbers = _PERTURBED_COPIES[kernel](k, n)
-    return perturbed_network(numbers, d, np.arange(k), np.arange(n))
+    if kernel is kernels.erf:
+        return perturbed_network(erf_perturbed_copies(k, n), d, np.arange(k), np.arange(n))
+    return symmetric_copies(kernel, d, Classes(n - flipped, flipped, k - n, 0))
+
+
+def symmetric_copies(kernel, d, classes):
+    """The Network of a `symmetric_student`, teachers ordered copied, flipped, others; ValueError if none exists."""
+    student = symmetric_student(kernel, classes)
+    if student is None:
+        raise ValueError(
+            f"k, n and flipped must be where such a student exists: none was found for {kernel!r}, "
+            f"{classes.copies} copies, {classes.flipped} flipped copies, {classes.others} other teachers"
+        )
+    return symmetric_network(student, d, *np.split(np.arange(classes.k), np.cumsum(classes.teachers[:2])))
+
+
+def checked_flipped(flipped, most, kernel):
+    """flipped as an integer up to `most`, the number of copies; for erf 0."""
+    flipped = integer("flipped", flipped, least=0)
+    if flipped > (0 if kernel is kernels.erf else most):
+        limit = "0 for erf, whose copies have no other sign" if kernel is kernels.erf else f"at most {most}"
+        raise ValueError(f"flipped must be {limit}, got {flipped}")
+    return flipped
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a guess far off overflows, and is refused
@@ -81,9 +105,6 @@ def erf_perturbed_copies(k, n):
     if theta is None or not _is_perturbed_copies(theta, n):
         raise ValueError(f"n must be where perturbed copies exist: none were found for k = {k:g}, n = {n:g}")
     return _numbers(theta, k, n)
-
-
-_PERTURBED_COPIES = {kernels.erf: erf_perturbed_copies}
 
 
 def perturbed_network(numbers, d, teachers, copied):

@@ -54,8 +54,9 @@ def sweep(
     Returns the structured array of all its flows (see lib.table) in the order (n, seed). loss, gradient_norm,
     status, end_time and counts are those of the flow; certificate, smallest_eigenvalue and newton_step
     those of `certify`; kind and sizes those of `identify` for the certified student: sizes '24*1+26' are
-    24 groups of 1 and one of 26. A flow that passes a saddle so closely that |grad L| falls to gradient_tol
-    on the way (1 of 1000 at k = 50) is run again to a hundredth of that.
+    24 groups of 1 and one of 26. For relu the first counts of sizes tell how many neurons the student amounts to.
+    A flow that passes a saddle so closely that |grad L| falls to gradient_tol on the way (1 of 1000 at k = 50) is
+    run again to a hundredth of that.
 
     Raises ValueError for other arguments and for a file of other settings.
     """
@@ -67,7 +68,7 @@ def sweep(
     missing.sort(key=lambda run: (-run[0], run[1]))  # the longest first: no process is left alone at the end
     with contextlib.ExitStack() as stack:
         stack.enter_context(table)
-        if missing:
+        if missing and kernel is kernels.erf:
             compile_apart()
         if missing and executor is None:
             executor = stack.enter_context(_local_processes(len(missing)))
@@ -130,7 +131,7 @@ def _loss(k, kernel):
 
 
 def _row(n, seed, settings, flow, certificate):
-    configuration = identify(certificate.student, settings["k"])
+    configuration = identify(certificate.student, settings["k"], kernel=getattr(kernels, settings["kernel"]))
     return dict(
         k=settings["k"], n=n, seed=seed, law=settings["law"],
         loss=float(flow.losses[-1]), gradient_norm=float(flow.gradient_norms[-1]),

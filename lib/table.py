@@ -22,7 +22,7 @@ DTYPE = np.dtype([
     ("k", int), ("n", int), ("seed", int), ("law", "U7"),
     ("loss", float), ("gradient_norm", float), ("status", "U12"), ("end_time", float),
     ("certificate", "U14"), ("smallest_eigenvalue", float), ("newton_step", float),
-    ("kind", "U16"), ("sizes", "U64"), ("steps", int), ("gradients", int), ("products", int),
+    ("kind", "U17"), ("sizes", "U64"), ("steps", int), ("gradients", int), ("products", int),
 ])  # fmt: skip
 
 

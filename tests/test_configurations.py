@@ -249,8 +249,8 @@ def test_given_teachers():
 
 def test_more_neurons_than_teachers():
     assert identify(Network(np.eye(4)[[0, 1, 1]], [1.0, 0.5, 0.5])).kind == "other"
-    assert identify(Network([[1.0]], [1.0])) == ("copy-average", (1,), 0.0)
-    assert identify(Network([[-1.0]], [-1.0])) == ("copy-average", (1,), 0.0)
+    assert identify(Network([[1.0]], [1.0])) == ("copy-average", (1,), 0.0, 1)
+    assert identify(Network([[-1.0]], [-1.0])) == ("copy-average", (1,), 0.0, 1)
 
 
 WEIGHTS = st.one_of(

@@ -190,7 +190,10 @@ def test_other_symmetric_points_are_refused():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: perturbed_copies(kernels.relu, 5, 3), r"kernel must be one .* \(kernels.erf\), got kernels.relu"),
+        (lambda: perturbed_copies(kernels.erf, 5, 3, flipped=1), "flipped must be 0 for erf, .* got 1"),
+        (lambda: perturbed_copies(kernels.relu, 5, 3, flipped=4), "flipped must be at most 3, got 4"),
+        (lambda: perturbed_copies(kernels.relu, 5, 3, flipped=-1), "flipped must be at least 0, got -1"),
+        (lambda: perturbed_copies(kernels.gelu, 12, 2), "k, n and flipped must be where such a student exists"),
         (lambda: perturbed_copies("erf", 5, 3), "kernel must be a Kernel, got 'erf'"),
         (lambda: perturbed_copies(kernels.erf, 5, 1), "n must be at least 2, got 1"),
         (lambda: perturbed_copies(kernels.erf, 5, 3.0), "n must be an integer, got 3.0"),
