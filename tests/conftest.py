@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import browser
 import pytest
 
 from lib.sweep import compile_apart
@@ -9,3 +10,29 @@ from lib.sweep import compile_apart
 def compiled_apart():
     """lib.compiled is on disk before this process loads it, as `compile_apart` explains."""
     compile_apart()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="the playwright package is not installed")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser.CHROMIUM, args=browser.OPTIONS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def look(chromium):
+    """look(page file, width, colours, **options of the context): the open page, its formulas set."""
+    contexts = []
+
+    def open_page(path, width=1200, colours="light", **options):
+        contexts.append(chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=colours, **options))
+        page = browser.opened(contexts[-1], path)
+        if options.get("java_script_enabled", True) and page.locator("script[src*=mathjax]").count():
+            page.evaluate("MathJax.startup.promise")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()

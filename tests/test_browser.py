@@ -1,75 +1,16 @@
 """The pages as a reader sees them: opened from disk in Chromium, with every other host out of reach."""
 
-import shutil
-
+import browser
 import built_book
 import pytest
 import yaml
+from browser import complaints
 from check_site import toc_entries
 from guards import ROOT
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="the playwright package is not installed")
-
 ENTRIES = toc_entries(yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8")))
-BROWSERS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
-CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
-OPTIONS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-# Of the theme: it loads sphinx-thebe's script twice on every page.
-KNOWN_NOISE = "Identifier 'THEBE_JS_URL' has already been declared"
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome on PATH (apt-get install chromium)"),
-]
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def look(chromium):
-    """look(page file, width, colours): the open page, with `requests` to other hosts and script `errors` noted."""
-    contexts = []
-
-    def open_page(path, width=1200, colours="light"):
-        contexts.append(chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=colours))
-        page = contexts[-1].new_page()
-        page.requests, page.errors = [], []
-
-        def refuse(route):
-            if route.request.url.startswith(("file:", "data:", "blob:")):
-                return route.continue_()
-            page.requests.append(route.request.url)
-            return route.abort()
-
-        page.route("**/*", refuse)
-        page.on("pageerror", lambda error: page.errors.append(str(error)))
-        page.on("console", lambda message: page.errors.append(message.text) if message.type == "error" else None)
-        page.goto(path.as_uri(), wait_until="load")
-        if page.locator("script[src*=mathjax]").count():
-            page.evaluate("MathJax.startup.promise")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-
-
-def complaints(page):
-    return page.requests + [error for error in page.errors if KNOWN_NOISE not in error]
+pytestmark = browser.MARKS
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])

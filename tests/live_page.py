@@ -1,0 +1,86 @@
+"""The page of a live figure, and what a reader does there with mouse, keyboard and fingers."""
+
+import re
+
+import built_book
+import numpy as np
+from guards import ROOT
+from live_figures import scripts
+
+LIVE = ROOT / "book" / "_static" / "live"
+
+
+def page_with(name):
+    """The built page that shows the figure; while no chapter does, another's with this in its place."""
+    shown = [page for page in built_book.pages() if f"<{name}>" in page.read_text("utf-8")]
+    if shown:
+        return shown[0]
+    text = page_with("copy-or-average").read_text("utf-8")
+    text = re.sub("<copy-or-average>.*</copy-or-average>", f"<{name}></{name}>", text, flags=re.DOTALL)
+    loads = [f'<script defer="defer" src="../_static/live/{script}.js"></script>' for script in scripts(f"<{name}>")]
+    text = re.sub(r'(<script[^>]*_static/live/[^>]*></script>\s*)+', "".join(loads), text)
+    page = built_book.site() / "live" / f"{name}.html"
+    page.parent.mkdir(exist_ok=True)
+    page.write_text(text, "utf-8")
+    return page
+
+
+class Figure:
+    """A live figure on an open page."""
+
+    def __init__(self, page, name):
+        self.page, self.element = page, page.locator(name)
+        self.element.scroll_into_view_if_needed()
+
+    def state(self, expression):
+        return self.element.evaluate(f"figure => {expression}")
+
+    def wait(self, expression):
+        """Until the expression of `figure` is true."""
+        self.page.wait_for_function(f"figure => {expression}", arg=self.element.element_handle(), timeout=60_000)
+
+    def text(self, name):
+        """A quantity as the sentence states it, when it has come to rest."""
+        self.wait("figure.speaking === undefined && figure.sentence.innerHTML")
+        return self.element.locator(f'[data-quantity="{name}"]').inner_text()
+
+    def number(self, name):
+        mantissa, _, power = self.text(name).replace("−", "-").partition("·10")
+        return float(mantissa) * 10.0 ** int(power.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")) or 0)
+
+    def slider(self, name):
+        return self.element.locator(f"input[data-slider={name}]")
+
+    def drag(self, name, fraction):
+        """Take the slider's thumb by mouse and move it to a fraction of the way; the new value."""
+        slider = self.slider(name)
+        slider.scroll_into_view_if_needed()
+        before = float(slider.input_value())
+        box, low, high = slider.bounding_box(), float(slider.get_attribute("min")), float(slider.get_attribute("max"))
+        reach = box["width"] - 16  # a thumb is 16 pixels wide
+        x, y = box["x"] + 8, box["y"] + box["height"] / 2
+        self.page.mouse.move(x + reach * (before - low) / (high - low), y)
+        self.page.mouse.down()
+        self.page.mouse.move(x + reach * fraction, y, steps=5)
+        self.page.mouse.up()
+        after = float(slider.input_value())
+        assert after != before and abs((after - low) / (high - low) - fraction) < 0.1, (name, before, after)
+        return after
+
+    def press(self, name, key):
+        """Press a key on the slider; the values before and after."""
+        before = float(self.slider(name).input_value())
+        self.slider(name).press(key)
+        return before, float(self.slider(name).input_value())
+
+    def center(self, selector):
+        box = self.element.locator(selector).bounding_box()
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def swipe(self, start, end):
+        """Drag a finger."""
+        client = self.page.context.new_cdp_session(self.page)
+        path = np.linspace(start, end, 6).tolist()
+        for kind, points in [("touchStart", path[:1]), *(("touchMove", [at]) for at in path[1:]), ("touchEnd", [])]:
+            touches = [{"x": x, "y": y} for x, y in points]
+            client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})

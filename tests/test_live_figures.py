@@ -1,0 +1,448 @@
+"""The live figures: their formulas are those of lib, and a reader can work them by mouse, keyboard and touch."""
+
+import json
+import math
+import re
+import shutil
+import subprocess
+
+import browser
+import built_book
+import guards
+import numpy as np
+import pytest
+from browser import complaints
+from guards import ROOT
+from live_figures import NEEDS, scripts
+from live_page import LIVE, Figure, page_with
+from write_live_golden import TARGET, golden
+
+from lib import (
+    Network,
+    PopulationLoss,
+    copy_average_loss,
+    gradient_flow,
+    identify,
+    kernels,
+    one_neuron,
+    partitions,
+    phase_boundaries,
+)
+from lib.perturbed import erf_perturbed_copies
+
+GOLDEN = json.loads(TARGET.read_text("utf-8"))
+CHECK = ROOT / "tests" / "live_golden.js"
+CONTRAST = (ROOT / "tests" / "contrast.js").read_text("utf-8")
+NODE = shutil.which("node")
+
+
+def in_chromium(test):
+    for mark in browser.MARKS:
+        test = mark(test)
+    return test
+
+
+needs_node = pytest.mark.skipif(NODE is None, reason="no node on PATH; the same check runs in Chromium")
+
+
+# The formulas
+
+
+def assert_same(found, wanted):
+    """Equal, numbers to 1e-11: another machine rounds in other places."""
+    if isinstance(wanted, dict):
+        assert found.keys() == wanted.keys()
+        found, wanted = list(found.values()), list(wanted.values())
+    if isinstance(wanted, list):
+        assert len(found) == len(wanted)
+        for one, other in zip(found, wanted, strict=True):
+            assert_same(one, other)
+    elif isinstance(wanted, float):
+        assert found == pytest.approx(wanted, rel=1e-11, abs=1e-13)
+    else:
+        assert found == wanted
+
+
+def test_golden_table_is_what_lib_says():
+    assert_same(golden(), GOLDEN)
+
+
+def assert_all_small(errors):
+    assert errors.keys() == GOLDEN.keys()
+    assert all(float(error) < 1e-9 for error in errors.values()), errors
+
+
+@needs_node
+def test_formulas_in_node():
+    result = subprocess.run([NODE, CHECK, LIVE / "networks.js", TARGET], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert_all_small(json.loads(result.stdout))
+
+
+@in_chromium
+def test_formulas_on_a_page(look):
+    page = look(page_with("copy-or-average"))
+    check = CHECK.read_text("utf-8")
+    assert_all_small(page.evaluate(f"golden => {{ {check}; return goldenErrors(Networks, golden); }}", GOLDEN))
+
+
+@needs_node
+def test_table_of_boundaries_is_what_lib_says():
+    script = f"console.log(JSON.stringify(require({json.dumps(str(LIVE / 'phase-boundaries.js'))})))"
+    table = json.loads(subprocess.run([NODE, "-e", script], capture_output=True, text=True, check=True).stdout)
+    names = phase_boundaries(7)._fields
+    assert set(table) == {"from", "to", *names}
+    rows = np.geomspace(table["from"], table["to"], len(table[names[0]]))
+    for i in range(0, len(rows), 16):
+        found = [table[name][i] for name in names]
+        assert found == pytest.approx(phase_boundaries(float(rows[i])), rel=1e-8)
+
+
+# Pages
+
+
+def figures():
+    """(file, element name, markdown) of every live figure of the chapters."""
+    for path in sorted(ROOT.glob("book/*.ipynb")):
+        for cell in guards.read(path).cells:
+            for name in re.findall(r"^<([a-z]+-[a-z-]+)>$", cell.source, re.MULTILINE):
+                yield path.stem, name, cell.source
+
+
+def test_every_live_figure_has_a_script_and_a_picture():
+    found = list(figures())
+    assert {"one-neuron", "copy-or-average", "watch-the-flow"} <= {name for _, name, _ in found} <= set(NEEDS)
+    for chapter, name, text in found:
+        inside = re.search(rf"<{name}>\n\n:::\{{figure\}} (\S+)\n.*?:alt: (.*?)\n.*?:::\n\n</{name}>", text, re.DOTALL)
+        assert inside, (chapter, name)
+        assert (ROOT / "book" / inside[1]).is_file() and guards.is_description(inside[2])
+
+
+def test_only_pages_with_a_live_figure_load_scripts():
+    shown = {}
+    for chapter, name, _ in figures():
+        shown[chapter] = shown.get(chapter, "") + f"<{name}>"
+    for page in built_book.pages():
+        text = page.read_text("utf-8")
+        loaded = re.findall(r'src="../_static/live/([\w-]+)\.js', text)
+        assert loaded == scripts(shown.get(page.stem, "")), page.name
+
+
+def test_scripts_are_small():
+    assert all(path.stat().st_size < 16_000 for path in LIVE.iterdir())
+
+
+# What a reader does
+
+
+@pytest.fixture
+def figure(look):
+    """figure(name, **options of look): the figure on its page, from disk; at the end no script has complained."""
+    pages = []
+
+    def open_figure(name, **options):
+        pages.append(look(page_with(name), **options))
+        return Figure(pages[-1], name)
+
+    yield open_figure
+    for page in pages:
+        assert complaints(page) == []
+
+
+def assert_one_neuron_is_right(figure):
+    k, a, r, activation = figure.state("[figure.k, figure.a, figure.r, figure.activation]")
+    kernel = getattr(kernels, activation)
+    loss = PopulationLoss(Network.orthonormal(k), kernel)(Network(np.full((1, k), r / np.sqrt(k)), [a]))
+    assert figure.number("loss") == pytest.approx(loss, rel=1e-5)
+    assert [figure.number("a"), figure.number("r")] == pytest.approx([a, r], rel=1e-3)
+    assert figure.number("lowest") == pytest.approx(one_neuron(kernel, k).loss, rel=1e-5)
+    return figure.number("loss")
+
+
+@in_chromium
+def test_one_neuron(figure):
+    figure = figure("one-neuron")
+    seen = [assert_one_neuron_is_right(figure)]
+    for name, fraction in [("k", 0.4), ("a", 0.3), ("r", 0.6)]:
+        value = figure.drag(name, fraction)
+        assert figure.state(f"figure.{name}") == pytest.approx(value)
+        seen.append(assert_one_neuron_is_right(figure))
+        before, after = figure.press(name, "ArrowLeft")
+        assert before - after == pytest.approx(float(figure.slider(name).get_attribute("step")))
+        seen.append(assert_one_neuron_is_right(figure))
+    figure.element.get_by_role("button", name="best point").press("Enter")
+    assert assert_one_neuron_is_right(figure) == figure.number("lowest")
+    figure.element.get_by_label("ReLU").press("Space")
+    seen.append(assert_one_neuron_is_right(figure))
+    figure.element.get_by_role("button", name="best point").click()
+    assert assert_one_neuron_is_right(figure) == figure.number("lowest")
+
+    x, y = figure.center(".live-handle")
+    figure.page.mouse.move(x, y)
+    figure.page.mouse.down()
+    figure.page.mouse.move(x + 60, y - 40, steps=4)
+    figure.page.mouse.up()
+    assert np.subtract(figure.center(".live-handle"), (x + 60, y - 40)) == pytest.approx([0, 0], abs=2)
+    seen.append(assert_one_neuron_is_right(figure))
+    assert len(set(seen)) == len(seen)
+
+
+@in_chromium
+@pytest.mark.parametrize("name", ["one-neuron", "phase-diagram"])
+def test_point_follows_a_finger(figure, name):
+    figure = figure(name, width=375, has_touch=True)
+    x, y = figure.center(".live-handle")
+    figure.swipe((x, y), (x + 40, y + 30))
+    assert np.subtract(figure.center(".live-handle"), (x + 40, y + 30)) == pytest.approx([0, 0], abs=4)
+    figure.page.touchscreen.tap(x, y)
+    assert np.subtract(figure.center(".live-handle"), (x, y)) == pytest.approx([0, 0], abs=4)
+    assert_one_neuron_is_right(figure) if name == "one-neuron" else assert_phase_is_right(figure)
+
+
+def assert_partition_is_right(figure):
+    k, n, theta = figure.state("[figure.owners.length, figure.groups.length, [...figure.theta]]")
+    student, L = Network.unravel(theta, n, k), PopulationLoss(Network.orthonormal(k), kernels.erf)
+    assert figure.number("loss") == pytest.approx(L(student), rel=1e-5, abs=1e-13)
+    gradient = np.linalg.norm(L.gradient(student).ravel())
+    assert figure.number("gradient") == pytest.approx(gradient, rel=0.06, abs=1e-13)
+    sizes = tuple(sorted(figure.state("figure.groups.map(group => group.length)")))
+    if 0 in sizes:
+        return sizes
+    if float(figure.slider("factor").input_value()) == 1:
+        assert figure.number("loss") == pytest.approx(copy_average_loss(sizes), rel=1e-5, abs=1e-13)
+    assert figure.text("sizes") == " + ".join(map(str, sizes))
+    assert figure.number("rank") == 1 + sorted(partitions(k, n), key=copy_average_loss).index(sizes)
+    return sizes
+
+
+@in_chromium
+def test_copy_or_average(figure):
+    figure = figure("copy-or-average")
+    assert assert_partition_is_right(figure) == (2, 3, 3)
+    figure.drag("factor", 0.1)
+    assert_partition_is_right(figure)
+    assert figure.number("gradient") > 0.1
+    figure.press("factor", "ArrowRight")
+    assert_partition_is_right(figure)
+    figure.slider("factor").press("End")
+    figure.drag("k", 0.9)
+    figure.press("k", "ArrowLeft")
+    k = int(figure.slider("k").input_value())
+    figure.drag("n", 0.5)
+    figure.press("n", "ArrowRight")
+    n = int(figure.slider("n").input_value())
+    assert assert_partition_is_right(figure) == tuple(sorted((k + i) // n for i in range(n)))
+    assert figure.number("gradient") < 1e-12
+
+
+@in_chromium
+def test_teachers_move_between_students(figure):
+    figure = figure("copy-or-average")
+    figure.element.get_by_role("button", name="teacher 1,").press("ArrowRight")
+    assert figure.page.evaluate("document.activeElement.textContent") == "1"
+    assert assert_partition_is_right(figure) == (2, 2, 4)
+    figure.page.keyboard.press("ArrowLeft")
+    figure.page.keyboard.press("ArrowLeft")
+    assert assert_partition_is_right(figure) == (2, 3, 3) and figure.state("figure.owners[0]") == 2
+    figure.page.keyboard.press("Enter")
+    assert figure.state("figure.owners[0]") == 0
+
+    for teacher in (1, 2, 4):  # teachers 2, 3 and 5, one after the other, to the last student
+        start, end = figure.center(f".live-chip >> text=/^{teacher + 1}$/"), figure.center(".live-box:last-child")
+        figure.page.mouse.move(*start)
+        figure.page.mouse.down()
+        figure.page.mouse.move(*end, steps=4)
+        figure.page.mouse.up()
+        assert figure.state(f"figure.owners[{teacher}]") == 2
+        assert_partition_is_right(figure)
+    figure.element.get_by_role("button", name="teacher 4,").press("ArrowRight")
+    assert assert_partition_is_right(figure) == (1, 1, 6) and figure.number("rank") == 1
+    figure.element.get_by_role("button", name="teacher 1,").press("ArrowRight")
+    assert assert_partition_is_right(figure) == (0, 2, 6)
+    assert figure.number("gradient") < 1e-12
+
+
+@in_chromium
+def test_teachers_move_by_finger(figure):
+    figure = figure("copy-or-average", width=375, has_touch=True)
+    figure.page.touchscreen.tap(*figure.center(".live-chip >> text=/^1$/"))
+    assert figure.state("figure.owners[0]") == 1
+    figure.swipe(figure.center(".live-chip >> text=/^2$/"), figure.center(".live-box:last-child"))
+    assert figure.state("figure.owners[1]") == 2
+    assert assert_partition_is_right(figure) == (1, 3, 4)
+
+
+KINDS = {"copy-average": "copy-average", "perturbed-copies": "perturbed copies"}
+
+
+def assert_end_is_right(figure):
+    """The end that the page found is the one that lib's flow finds from the same start; its kind."""
+    n, k, start, end = figure.state("[figure.n, figure.k, [...figure.start], [...figure.flow.theta]]")
+    L, start = PopulationLoss(Network.orthonormal(k), kernels.erf), Network.unravel(start, n, k)
+    flow = gradient_flow(L, start)
+    kind = identify(flow.student, k).kind
+    assert figure.text("end") == KINDS[kind]
+    closed = {"copy-average": copy_average_loss([1] * (n - 1) + [k - n + 1])}
+    closed["perturbed-copies"] = erf_perturbed_copies(k, n).loss if 2 <= n < k else math.nan
+    for loss in (flow.losses[-1], L(Network.unravel(end, n, k)), figure.state("figure.flow.loss")):
+        assert loss == pytest.approx(closed[kind], rel=1e-9)
+    assert figure.number("loss") == pytest.approx(closed[kind], rel=1e-5)
+    return kind
+
+
+@in_chromium
+def test_watch_the_flow(figure):
+    figure = figure("watch-the-flow")
+    assert figure.number("copy-average") == pytest.approx(copy_average_loss([1] * 5 + [3]), rel=1e-5)
+    assert figure.number("perturbed copies") == pytest.approx(erf_perturbed_copies(8, 6).loss, rel=1e-5)
+    play = figure.element.locator("button").first
+    play.press("Space")
+    assert play.inner_text() == "Pause"
+    figure.wait("figure.flow.steps > 5")
+    play.press("Enter")
+    assert play.inner_text() == "Play"
+    paused = figure.number("time")
+    figure.page.wait_for_timeout(100)
+    assert figure.number("time") == paused == pytest.approx(figure.state("figure.flow.time"), rel=1e-2)
+    play.click()
+    figure.wait("figure.end")
+    kinds = {assert_end_is_right(figure)}
+    for _ in range(4):
+        figure.element.get_by_role("button", name="New start").click()
+        figure.element.get_by_role("button", name="To the end").click()
+        figure.wait("figure.end")
+        kinds.add(assert_end_is_right(figure))
+    assert kinds == set(KINDS)
+
+
+@in_chromium
+def test_another_flow(figure):
+    figure = figure("watch-the-flow", reduced_motion="reduce")
+    figure.drag("k", 0.5)
+    figure.press("k", "ArrowRight")
+    figure.drag("n", 0.2)
+    figure.press("n", "ArrowRight")
+    k, n = figure.state("[figure.k, figure.n]")
+    assert [k, n] == [int(figure.slider("k").input_value()), int(figure.slider("n").input_value())] and n < k
+    assert figure.number("copy-average") == pytest.approx(copy_average_loss([1] * (n - 1) + [k - n + 1]), rel=1e-5)
+    figure.element.get_by_role("button", name="Play").click()
+    figure.wait("figure.end")
+    assert assert_end_is_right(figure) == "copy-average"
+    curve, enlarge = figure.element.locator("svg").last, figure.element.get_by_role("button", name="Enlarge")
+    before = curve.inner_html()
+    enlarge.press("Enter")
+    assert enlarge.get_attribute("aria-pressed") == "true" and curve.inner_html() != before
+    figure.slider("n").press("End")
+    figure.element.get_by_role("button", name="To the end").click()
+    figure.wait("figure.end")
+    assert figure.text("end") == "the teacher itself" and figure.number("loss") < 1e-12
+
+
+def region(k, n):
+    """What the sentence of the phase diagram must say, by lib."""
+    at = phase_boundaries(k)
+    if n < at.perturbed_stable:
+        return "Only copy-average is a minimum"
+    if n > at.copy_average_unstable:
+        return "Only perturbed copies are a minimum"
+    return "Both are minima, and " + ("copy-average is" if n < at.losses_equal else "perturbed copies are") + " lower"
+
+
+def assert_phase_is_right(figure):
+    k, n = figure.state("[figure.k, figure.n]")
+    assert figure.text("region").startswith(region(k, n)), (k, n)
+    average, copies = copy_average_loss([k - n + 1]), erf_perturbed_copies(k, n)
+    assert figure.number("copy-average") == pytest.approx(average, rel=1e-5)
+    assert figure.number("perturbed copies") == pytest.approx(copies.loss, rel=1e-5)
+    assert figure.number("difference") == pytest.approx(copies.loss - average, rel=1e-2, abs=1e-12 * average)
+    for name, value in phase_boundaries(k)._asdict().items():
+        assert figure.number(name) == pytest.approx(value, rel=2e-5, abs=0.0051), (k, name)
+    return figure.text("region")
+
+
+@in_chromium
+def test_phase_diagram(figure):
+    figure = figure("phase-diagram")
+    seen = {assert_phase_is_right(figure)}
+    for name, fraction in [("k", 0.2), ("n", 0.9), ("n", 0.15), ("n", 0.5), ("k", 0.8), ("n", 0.6), ("n", 0.95)]:
+        figure.drag(name, fraction)
+        seen.add(assert_phase_is_right(figure))
+        at = figure.state(f"figure.{name}")
+        figure.press(name, "ArrowRight")
+        assert figure.state(f"figure.{name}") > at
+        assert_phase_is_right(figure)
+        figure.press(name, "ArrowLeft")
+        figure.press(name, "ArrowLeft")
+        assert figure.state(f"figure.{name}") < at
+    assert len(seen) == 4
+    fifty = [(50, n) for n in (21, 22, 37, 38, 44, 45)]
+    for k, n in [(7, 6), *fifty, (1000, 223), (1000, 224), (10**6, 2)]:
+        for name, value in [("k", k), ("n", n)]:
+            figure.element.locator(f"input[data-field={name}]").fill(str(value))
+            figure.element.locator(f"input[data-field={name}]").press("Enter")
+        assert figure.state("[figure.k, figure.n]") == [k, n]
+        assert_phase_is_right(figure)
+
+
+@in_chromium
+def test_boundaries_between_the_rows_of_the_table(figure):
+    figure, rng = figure("phase-diagram"), np.random.default_rng(5)
+    for k in np.exp(rng.uniform(math.log(7), math.log(1e6), 12)).tolist():
+        for name, n in phase_boundaries(k)._asdict().items():
+            assert figure.state(f"figure.constructor.boundary('{name}', {k})") == pytest.approx(n, rel=1e-5), (name, k)
+
+
+# Seen by everyone
+
+
+@in_chromium
+@pytest.mark.parametrize("name", NEEDS)
+def test_every_slider_has_a_name_and_a_visible_focus(figure, name):
+    figure = figure(name)
+    controls = figure.element.locator("input, button")
+    figure.page.keyboard.press("Tab")  # from here on the focus is shown
+    for i in range(controls.count()):
+        control = controls.nth(i)
+        control.focus()
+        style, width = control.evaluate("e => [getComputedStyle(e).outlineStyle, getComputedStyle(e).outlineWidth]")
+        assert style == "solid" and float(width.removesuffix("px")) >= 2, control.evaluate("e => e.outerHTML")
+    for slider in figure.element.get_by_role("slider").all():
+        assert slider.evaluate("e => e.labels[0].textContent.trim().length") > 3
+        assert slider.get_attribute("aria-valuetext")
+    assert figure.element.locator("[aria-live=polite]").count() == 1
+
+
+@in_chromium
+@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize("name", NEEDS)
+def test_text_is_read_in_both_colours(figure, name, colours):
+    figure = figure(name, colours=colours)
+    if name == "watch-the-flow":
+        figure.element.get_by_role("button", name="To the end").click()
+        figure.wait("figure.end")
+    worst = figure.element.evaluate(f"figure => {{ {CONTRAST}; return leastContrast(figure); }}")
+    assert worst["ratio"] >= 4.5, worst
+
+
+@in_chromium
+@pytest.mark.parametrize("name", NEEDS)
+def test_figure_fits_a_phone(figure, name):
+    figure = figure(name, width=375)
+    assert figure.page.evaluate("document.documentElement.scrollWidth") <= 375
+    for svg in figure.element.locator("svg").all():
+        box = svg.bounding_box()
+        assert 0 <= box["x"] and box["x"] + box["width"] <= 375
+        sizes = svg.locator("text").evaluate_all("all => all.map(text => parseFloat(getComputedStyle(text).fontSize))")
+        assert min(sizes) >= 9
+
+
+@in_chromium
+def test_picture_stays_for_print_and_without_scripts(look):
+    for name in {name for _, name, _ in figures()}:
+        page = look(page_with(name))
+        picture, panel = page.locator(f"{name} img"), page.locator(f"{name} .live-panel")
+        assert panel.is_visible() and not picture.is_visible()
+        page.emulate_media(media="print")
+        assert picture.is_visible() and not panel.is_visible()
+        page = look(page_with(name), java_script_enabled=False)
+        assert page.locator(f"{name} img").is_visible() and page.locator(f"{name} .live-panel").count() == 0

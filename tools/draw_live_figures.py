@@ -1,0 +1,109 @@
+"""Draw the pictures that stand for the live figures in print, in PDF and where no scripts run: book/_static/live_*.png.
+
+    python tools/draw_live_figures.py
+"""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from lib import (
+    Network,
+    PopulationLoss,
+    copy_average_loss,
+    glorot,
+    gradient_flow,
+    kernels,
+    one_neuron,
+    partitions,
+    perturbed_copies,
+    phase_boundaries,
+)
+
+FOLDER = Path(__file__).parent.parent / "book" / "_static"
+COPY, AVERAGE = "tab:blue", "tab:orange"
+
+
+def draw_one_neuron(k=10):
+    """The loss over (a, r) at equal angles, in the bands of the live figure."""
+    best, kernel = one_neuron(kernels.erf, k), kernels.erf
+    a, r = np.linspace(0, 2.5 * k, 200), np.linspace(0.005, 2.6 * best.r, 200)[:, None]
+    G, T = kernel(r**2, r**2, r**2), kernel(r / np.sqrt(k), r**2, 1.0)
+    loss = a**2 * G - 2 * a * k * T + k / 3
+    levels = [1, 1.1, 1.5, 2, 3, 5, 10, 20, 50, 100]
+    fig, ax = plt.subplots(figsize=(5.6, 3.6), layout="constrained")
+    image = ax.contourf(a, r[:, 0], loss / best.loss, levels, norm="log", extend="max")
+    ax.plot(k * T / G, r, "w--", lw=1)
+    ax.plot(best.a, best.r, "wx", ms=8, mew=2)
+    ax.set(xlabel="outgoing weight $a$", ylabel="length $r$", xlim=(0, 2.5 * k), ylim=(0, 2.6 * best.r))
+    fig.colorbar(image, label="loss / lowest loss").set_ticks(levels, labels=map(str, levels), minor=False)
+    return fig
+
+
+def draw_copy_or_average(k=8, n=3):
+    """All partitions, best on top, cut into copies (blue) and averages (orange)."""
+    fig, ax = plt.subplots(figsize=(5.6, 2.6), layout="constrained")
+    ranked = sorted(partitions(k, n), key=copy_average_loss)
+    for y, sizes in enumerate(ranked):
+        for l, end in zip(sizes, np.cumsum(sizes), strict=True):
+            ax.barh(y, l, 0.7, left=end - l, color=COPY if l == 1 else AVERAGE, alpha=0.6, edgecolor="white", lw=2)
+            ax.text(end - l / 2, y, l, ha="center", va="center")
+    ax.set_yticks(range(len(ranked)), [f"{copy_average_loss(sizes):.4f}" for sizes in ranked])
+    ax.set(xlabel="teachers, in groups", ylabel="loss $L$", frame_on=False, ylim=(len(ranked) - 0.5, -0.5))
+    return fig
+
+
+def draw_flow(k=8, n=6, seeds=(0, 2)):
+    """Loss against time from two starts that end at different minima."""
+    L = PopulationLoss(Network.orthonormal(k), kernels.erf)
+    levels = copy_average_loss([1] * (n - 1) + [k - n + 1]), L(perturbed_copies(kernels.erf, k, n))
+    flows = [gradient_flow(L, glorot(np.random.default_rng([k, n, seed]), n, k)) for seed in seeds]
+    fig, axes = plt.subplots(1, 2, figsize=(7.2, 3.0), layout="constrained")
+    for ax in axes:
+        for flow in flows:
+            end = np.argmin(np.abs(np.array(levels) - flow.losses[-1]))
+            assert abs(flow.losses[-1] - levels[end]) < 1e-9, flow.losses[-1]
+            ax.plot(flow.times[1:], flow.losses[1:], color=(COPY, AVERAGE)[end], lw=2)
+        for level, color in zip(levels, (COPY, AVERAGE), strict=True):
+            ax.axhline(level, color=color, ls="--", lw=1)
+        ax.set(xscale="log", xlabel="time $t$", xlim=(0.01, 1e5))
+    axes[0].set(yscale="log", ylabel="loss $L$")
+    axes[1].set(ylim=(levels[0] - 0.004, levels[1] + 0.012))
+    axes[1].text(0.02, levels[0] - 0.0012, "copy-average")
+    axes[1].text(0.02, levels[1] + 0.0004, "perturbed copies")
+    return fig
+
+
+def draw_phase_diagram():
+    """The regions over k and n / k, on the axes of the live figure."""
+    k = np.geomspace(7, 1e6, 40)
+    n = np.stack([np.ones_like(k), *np.array([phase_boundaries(each) for each in k.tolist()]).T, k - 1])
+    height = np.log(n / (k - n))
+    regions = [
+        ("only copy-average is a minimum", COPY, 0.5, -6.2),
+        ("both; copy-average is lower", COPY, 0.2, -0.4),
+        ("both; perturbed copies are lower", AVERAGE, 0.22, 2.2),
+        ("only perturbed copies are a minimum", AVERAGE, 0.6, 7.6),
+    ]
+    fig, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+    for (name, color, alpha, y), low, high in zip(regions, height[:-1], height[1:], strict=True):
+        ax.fill_between(k, low, high, color=color, alpha=alpha, lw=0)
+        ax.text(8e5, y, name, ha="right", va="center", fontsize=9)
+    ax.plot(k, height[1:4].T, "k", lw=1)
+    percents = ["0.001", "0.1", "1", "10", "50", "90", "99", "99.9", "99.999"]
+    ax.set_yticks([np.log(float(p) / (100 - float(p))) for p in percents], [f"{p}%" for p in percents])
+    ax.set(xscale="log", xlabel="teachers $k$", ylabel="$n/k$", xlim=(7, 1e6))
+    return fig
+
+
+FIGURES = {
+    "live_one_neuron": draw_one_neuron,
+    "live_copy_or_average": draw_copy_or_average,
+    "live_flow": draw_flow,
+    "live_phase_diagram": draw_phase_diagram,
+}
+
+if __name__ == "__main__":
+    for name, draw in FIGURES.items():
+        draw().savefig(FOLDER / f"{name}.png", dpi=110, facecolor="white")
