@@ -11,7 +11,7 @@ import numpy as np
 from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, eigsh, minres
 
-from lib.checks import instance
+from lib.arguments import instance
 from lib.loss import PopulationLoss
 from lib.networks import Network
 

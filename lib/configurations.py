@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from lib.checks import finite_array, instance, integer
+from lib.arguments import finite_array, instance, integer
 from lib.networks import Network
 from lib.perturbed import AT_HALF, LOST, ORDERS, erf_perturbed_copies, perturbed_network
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lib.arguments import finite_array, instance, integer, number
 from lib.certificate import newton_step, settles
-from lib.checks import finite_array, instance, integer, number
 from lib.loss import PopulationLoss
 from lib.ndf import NDF
 from lib.networks import Network

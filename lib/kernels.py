@@ -21,7 +21,7 @@ import numpy as np
 from scipy import special
 
 from lib import gram
-from lib.checks import finite_array
+from lib.arguments import finite_array
 
 _PAIRS_OF_NODES_AT_ONCE = 2**17  # keeps the temporaries of a quadrature in the cache
 

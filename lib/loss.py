@@ -14,7 +14,7 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from lib import gram
-from lib.checks import instance, integer
+from lib.arguments import instance, integer
 from lib.kernels import Kernel
 from lib.networks import Network
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lib.checks import finite_array, integer
+from lib.arguments import finite_array, integer
 
 
 class Network:

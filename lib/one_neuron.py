@@ -16,7 +16,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from lib import kernels
-from lib.checks import instance, integer
+from lib.arguments import instance, integer
 from lib.configurations import copy_average_loss
 from lib.kernels import Kernel, arctan_remainder
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lib import kernels
-from lib.checks import instance, integer
+from lib.arguments import instance, integer
 from lib.kernels import Kernel
 from lib.networks import Network
 

@@ -29,8 +29,8 @@ from pathlib import Path
 import numpy as np
 
 from lib import kernels
+from lib.arguments import instance, integer
 from lib.certificate import certify
-from lib.checks import instance, integer
 from lib.configurations import identify
 from lib.flow import glorot, gradient_flow
 from lib.kernels import Kernel
