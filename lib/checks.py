@@ -61,12 +61,13 @@ def close(name, yours, expected, why, rtol=1e-9, atol=0.0):
     _passed(name, np.array2string(np.asarray(value), precision=6, threshold=6) if np.ndim(value) else f"{value:.6g}")
 
 
-def near_samples(name, yours, samples, why):
-    """A number within 5 standard errors of the mean of independent samples, an array (m,)."""
-    mean, error = np.mean(samples), np.std(samples, ddof=1) / np.sqrt(len(samples))
-    expected = f"{mean:.6g} up to 5 standard errors of {error:.1g}"
-    _expect(abs(number(name, yours) - mean) <= 5.0 * error, name, yours, expected, why)
-    _passed(name, f"{yours:.6g}, and {len(samples)} samples agree")
+def mean_is(name, samples, expected, why):
+    """Independent samples (m,) of yours have this mean, up to 5 standard errors."""
+    samples = array(name, samples, np.shape(samples))
+    mean, error = samples.mean(), samples.std(ddof=1) / np.sqrt(len(samples))
+    wanted = f"{expected:.6g} up to 5 standard errors of {error:.1g}"
+    _expect(abs(mean - expected) <= 5.0 * error, name, float(mean), wanted, why)
+    _passed(name, f"{expected:.6g} agrees with {len(samples)} samples")
 
 
 def kernel_matches(name, kernel, activation, rtol=1e-7):
