@@ -2,6 +2,7 @@
 
 Data flows one way: gram -> kernels -> loss -> (perturbed -> configurations -> one_neuron;
 ndf, certificate -> flow) -> sweep. Nothing lower imports anything higher.
+Students call `checks`, which nothing imports; the ValueErrors of `arguments` are for everyone.
 """
 
 from lib import kernels
