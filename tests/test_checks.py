@@ -15,6 +15,10 @@ class Agreeable(float):
     __sub__ = __rsub__ = __abs__ = lambda self, *other: Agreeable(0.0)
 
 
+class Disguised(np.ndarray):
+    """An array that might answer as it likes."""
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(8)
@@ -50,11 +54,17 @@ def test_only_a_plain_finite_number_is_a_number(value):
     fails(checks.close, "loss", value, 0.3, "the sum")
 
 
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_a_value_that_is_not_finite_is_named(value):
+    fails(checks.number, "slope", value, says=["finite"])
+    fails(checks.array, "slopes", np.array([1.0, value]), (2,), says=["finite"])
+
+
 def test_a_disguised_number_inside_an_array_does_not_count():
     disguised = np.array([Agreeable(5.0), 1.0], dtype=object)
     fails(checks.close, "weights", disguised, np.ones(2), "an array")
     fails(checks.close, "weights", [Agreeable(5.0), 1.0], np.ones(2), "a list")
-    fails(checks.close, "weights", np.ones(2).view(np.matrix), np.ones(2), "another class")
+    fails(checks.close, "weights", np.ones(2).view(Disguised), np.ones(2), "another class")
     fails(checks.close, "weights", np.ones(3), np.ones(2), "another shape", says=["(3,)", "(2,)"])
     checks.close("weights", [1, 1.0], np.ones(2), "a list of numbers is fine")
 
