@@ -2,6 +2,7 @@
 
 Data flows one way: gram -> kernels -> loss -> (symmetric -> perturbed, effective -> configurations
 -> one_neuron, spectrum; ndf, certificate -> kinks -> flow) -> sweep. Nothing lower imports anything higher.
+Students call `checks`, which nothing imports; the ValueErrors of `arguments` are for everyone.
 """
 
 from lib import kernels

@@ -1,0 +1,148 @@
+"""Checks that students call: each prints one line, or says what it got, what it expected, and why.
+
+They know no solution. What they expect is computed on the spot from the exact kernels and losses of this
+library, by finite differences or by quadrature, or is passed in together with its reason.
+
+A value counts only if its type is exactly what it should be: a subclass of float may answer `==` as it
+likes. Everything is printed, nothing returned: nbgrader takes a number that a cell shows for its score.
+"""
+
+import numpy as np
+
+from lib.networks import Network
+
+_INTEGERS, _REALS = (int, np.int64, np.int32), (float, np.float64)
+_POINTS = 10  # at which functions are compared
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(80)
+
+
+def choice(name, yours, options, questions=1):
+    """An answer to so many questions, a string with one letter of `options` for each; not whether it is right."""
+    if yours is None:
+        raise AssertionError(f"{name}: not answered yet. Write a string of {questions} letter(s) out of {options!r}")
+    chosen = type(yours) is str and len(yours) == questions and set(yours) <= set(options)
+    _expect(chosen, name, yours, f"{questions} letter(s) out of {options!r}", "each question has these options")
+    _passed(name, "answered; whether it is right is not checked here")
+
+
+def number(name, yours, integer=False):
+    """Return `yours` as a plain float, or int if `integer`; anything else than a finite plain number fails."""
+    kinds, expected = (_INTEGERS, "an integer") if integer else (_INTEGERS + _REALS, "a number, such as 1.5")
+    _expect(type(yours) in kinds, name, yours, expected, f"the type is {type(yours).__name__}")
+    _expect(np.isfinite(yours), name, yours, "a finite number", "no limit or division by zero occurs here")
+    return int(yours) if integer else float(yours)
+
+
+def array(name, yours, shape):
+    """Return `yours` as a float64 array of this shape; lists and tuples of numbers are arrays, too."""
+    expected = f"an array of shape {shape}"
+    if type(yours) in (list, tuple):
+        yours = np.array([number(f"an entry of {name}", entry) for entry in yours])
+    _expect(type(yours) is np.ndarray and yours.dtype.kind in "if", name, yours, expected, "it holds real numbers")
+    _expect(yours.shape == tuple(shape), name, f"shape {yours.shape}", f"shape {tuple(shape)}", "one entry for each")
+    _expect(np.isfinite(yours).all(), name, yours, "finite entries", "no limit or division by zero occurs here")
+    return yours.astype(np.float64)
+
+
+def network(name, yours, n=None, d=None):
+    """Return `yours` if it is a Network, of n neurons and d inputs where these are given."""
+    expected = f"a Network of {n or 'some'} neurons and {d or 'some'} inputs"
+    _expect(type(yours) is Network, name, yours, expected, "Network(W, a) makes one")
+    shape = (yours.n, yours.d)
+    _expect(shape == (n or yours.n, d or yours.d), name, yours, expected, "W has a row for each neuron")
+    return yours
+
+
+def close(name, yours, expected, why, rtol=1e-9, atol=0.0):
+    """A number, or an array of the shape of `expected`, up to atol + rtol |expected|."""
+    value = number(name, yours) if np.ndim(expected) == 0 else array(name, yours, np.shape(expected))
+    near = np.allclose(value, expected, rtol=rtol, atol=atol)
+    _expect(near, name, yours, expected, why)
+    _passed(name, np.array2string(np.asarray(value), precision=6, threshold=6) if np.ndim(value) else f"{value:.6g}")
+
+
+def mean_is(name, samples, expected, why):
+    """Independent samples (m,) of yours have this mean, up to 5 standard errors."""
+    samples = array(name, samples, np.shape(samples))
+    mean, error = samples.mean(), samples.std(ddof=1) / np.sqrt(len(samples))
+    wanted = f"{expected:.6g} up to 5 standard errors of {error:.1g}"
+    _expect(abs(mean - expected) <= 5.0 * error, name, float(mean), wanted, why)
+    _passed(name, f"{expected:.6g} agrees with {len(samples)} samples")
+
+
+def kernel_matches(name, kernel, activation, rtol=1e-7):
+    """kernel(s, p, q) is E[activation(X) activation(Y)] for Gaussians of variances p, q and covariance s.
+
+    Expected: quadrature, good to 1e-10 for an activation that is smooth on either side of 0.
+    """
+    for s, p, q in [(0.3, 1.0, 1.0), (-0.5, 0.7, 1.3), (0.2, 0.4, 0.6)]:
+        slope, rest = s / np.sqrt(p), np.sqrt(q - s * s / p)
+        x, weight = _gaussian_nodes(0.0)
+        inner = np.empty(len(x))
+        for i, outer in enumerate(x):
+            z, inner_weight = _gaussian_nodes(-slope * outer / rest)
+            inner[i] = inner_weight @ activation(slope * outer + rest * z)
+        expected = float(weight @ (activation(np.sqrt(p) * x) * inner))
+        yours = number(name, kernel(s, p, q))
+        place = f"quadrature of the definition at s = {s}, p = {p}, q = {q}"
+        _expect(abs(yours - expected) <= rtol * abs(expected), name, yours, expected, place)
+    _passed(name, "agrees with quadrature at 3 points")
+
+
+def gradient_matches(name, loss, gradient, at, rtol=1e-5):
+    """gradient(at) is the derivative of the function `loss` of an array, by central differences."""
+    at = np.asarray(at, dtype=np.float64)
+    yours, expected, step = array(name, gradient(at), at.shape), np.empty(at.shape), 1e-5
+    for place in np.ndindex(at.shape):
+        shift = np.zeros(at.shape)
+        shift[place] = step
+        expected[place] = (loss(at + shift) - loss(at - shift)) / (2 * step)
+    near = np.allclose(yours, expected, rtol=rtol, atol=rtol * max(1.0, np.abs(expected).max()))
+    _expect(near, name, yours, expected, "central differences of the loss")
+    _passed(name, f"agrees with differences of the loss in {at.size} directions")
+
+
+def is_critical(L, student, tolerance=1e-10):
+    """The gradient of the PopulationLoss L vanishes at the student."""
+    network("student", student, d=L.teacher.d)
+    gradient = L.gradient(student)
+    in_W, in_a = np.abs(gradient.W).max(), np.abs(gradient.a).max()
+    why = f"at a critical point all of it vanishes; yours is up to {in_W:.3g} in W, {in_a:.3g} in a"
+    largest = max(in_W, in_a)
+    _expect(largest <= tolerance, "largest entry of the gradient", f"{largest:.3g}", f"at most {tolerance:.0e}", why)
+    _passed("student", "critical")
+
+
+def same_function(first, second, kernel, rng):
+    """Two networks have the same outputs at random inputs; rng: numpy Generator."""
+    network("second network", second, d=first.d)
+    x = rng.standard_normal((_POINTS, first.d))
+    outputs = first(x, kernel), second(x, kernel)
+    worst = np.abs(outputs[0] - outputs[1]).argmax()
+    near = np.allclose(*outputs, rtol=1e-9, atol=1e-12)
+    why = f"both networks get the same input x = {np.round(x[worst], 3)} and the activation {kernel.name}"
+    _expect(near, "output", f"{outputs[1][worst]:.6g}", f"{outputs[0][worst]:.6g}", why)
+    _passed("networks", f"the same function at {_POINTS} random inputs")
+
+
+def _gaussian_nodes(kink):
+    """Nodes and weights of a standard Gaussian, Gauss-Legendre on either side of the kink."""
+    cut = np.clip(kink, -8.9, 8.9)
+    below, above = (cut + 9.0) / 2, (9.0 - cut) / 2
+    z = np.concatenate(((cut - 9.0) / 2 + below * _NODES, (cut + 9.0) / 2 + above * _NODES))
+    return z, np.concatenate((below * _WEIGHTS, above * _WEIGHTS)) * np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
+
+
+def _expect(condition, name, yours, expected, why):
+    if not condition:
+        raise AssertionError(f"{name}: yours {_text(yours)}, expected {_text(expected)}, why: {why}")
+
+
+def _text(value):
+    if type(value) is str:
+        return value
+    return repr(value.item() if type(value) in _INTEGERS[1:] + _REALS[1:] else value)
+
+
+def _passed(name, what):
+    print(f"ok  {name}: {what}")
