@@ -229,6 +229,7 @@ class _Perturbed(NamedTuple):
         still = np.column_stack((across, np.zeros_like(y)))  # a alone changes no y . y'
         linear = np.array(linear)[:, exist] @ steps
         last = np.append(np.zeros_like(y), 1.0)
+        # |sum dz|^2; |dz|^2; changes of y_i . y_i', of y_i . y_i and of y_i . p_j, squared; da^2.
         rows = np.vstack((linear, steps, pair[exist] @ still, y @ still, still, last))
         weights = np.concatenate((
             np.full(len(linear), 1 + self.slopes[1]), np.full(len(y), self.slopes[0] - self.slopes[1]),
@@ -249,7 +250,7 @@ def _blocks(blocks):
 
 
 def _eigenvalues(weights, rows):
-    """Eigenvalues of (4/pi) sum_r weight_r row_r row_r^T, ascending, all of them to relative precision."""
+    """Eigenvalues of (4/pi) sum_r weight_r row_r row_r^T, ascending; a stiff one does not drown a soft one."""
     for digits in (50, 100, 200):
         with decimal.localcontext(decimal.Context(prec=digits)):
             eigenvalues = _jacobi(*(np.vectorize(decimal.Decimal, otypes=[object])(x) for x in (weights, rows)))
