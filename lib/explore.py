@@ -7,12 +7,13 @@ Each function draws one figure and prints one sentence with its numbers. A chapt
 import numpy as np
 
 from lib import kernels
-from lib.configurations import copy_average, copy_average_loss, identify, partitions
+from lib.configurations import copy_average, copy_average_like, copy_average_loss, identify, partitions
 from lib.flow import glorot, gradient_flow
 from lib.loss import PopulationLoss
 from lib.networks import Network
 from lib.one_neuron import one_neuron as best_neuron
 from lib.perturbed import perturbed_copies
+from lib.spectrum import copy_average_spectrum, perturbed_copies_spectrum
 
 _SIZE = (6.4, 3.4)
 
@@ -99,4 +100,38 @@ def flow(k=6, n=4, seed=0, law="normal"):
     right.set(xlabel="teacher $j$", ylabel="student $i$", title="cosines at the end")
     end = identify(run.student, k)
     print(f"{run.status} at {end.kind} {end.sizes or ''}: loss {run.losses[-1]:.6f}".replace("  ", " "))
+    plt.show()
+
+
+def spectrum(k=50, n=25):
+    """The Hessian's eigenvalues at the optimal copy-average and at perturbed copies; hollow if negative."""
+    import matplotlib.pyplot as plt
+
+    n = min(n, k - 1)
+    _, ax = plt.subplots(figsize=_SIZE, layout="constrained")
+    softest = []
+    for height, blocks in enumerate([copy_average_spectrum(k, n), perturbed_copies_spectrum(k, n)]):
+        values = np.array([value for block in blocks for value in block.eigenvalues])
+        softest.append(values.min())
+        color = ["tab:blue", "tab:orange"][height]
+        ax.scatter(abs(values), 0 * values + height, facecolor=np.where(values < 0, "none", color), edgecolor=color)
+    ax.set(xscale="log", xlabel="size of the eigenvalue", ylim=(-0.5, 1.5))
+    ax.set_yticks([0, 1], ["copy-average", "perturbed copies"])
+    print(f"k = {k}, n = {n}: smallest {softest[0]:.6e} at copy-average, {softest[1]:.6e} at perturbed copies")
+    plt.show()
+
+
+def two_kinds(name="relu", k=8, n=4):
+    """Both kinds of student, copies with one averager and copies only, as heat maps of a_i w_i."""
+    import matplotlib.pyplot as plt
+
+    n, kernel = min(n, k - 1), getattr(kernels, name)
+    L = PopulationLoss(Network.orthonormal(k), kernel)
+    students = [copy_average_like(kernel, k, n), perturbed_copies(kernel, k, n)]
+    _, axes = plt.subplots(1, 2, figsize=_SIZE, layout="constrained")
+    for ax, student, title in zip(axes, students, ["with an averager", "copies only"], strict=True):
+        strength = student.a[:, None] * student.W
+        ax.imshow(strength, cmap="coolwarm", vmin=-2, vmax=2, aspect="auto")
+        ax.set(title=f"{title}: $L$ = {L(student):.6f}", xlabel="teacher $j$", ylabel="student $i$")
+    print(f"{name}: loss {L(students[0]):.6f} with an averager, {L(students[1]):.6f} with copies only")
     plt.show()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.integrate import dblquad
 
-from lib import copy_average_loss, explore, kernels, one_neuron
+from lib import Network, PopulationLoss, copy_average, copy_average_loss, explore, kernels, one_neuron, perturbed_copies
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
@@ -25,7 +25,7 @@ def shown(monkeypatch, capsys):
         assert all(np.isfinite(line.get_ydata()).all() for ax in figure.axes for line in ax.lines)
         figure.canvas.draw()
         plt.close(figure)
-        return [float(number) for number in re.findall(r"-?\d+\.\d+", capsys.readouterr().out)]
+        return [float(number) for number in re.findall(r"-?\d+\.\d+(?:e[+-]\d+)?", capsys.readouterr().out)]
 
     return call
 
@@ -81,3 +81,29 @@ def test_one_neuron(shown, name, k):
 def test_flow(shown, k, n, law):
     (loss,) = shown(explore.flow, k, n, seed=1, law=law)
     assert 0.0 <= loss <= copy_average_loss([k]) + 1e-6
+
+
+@pytest.mark.parametrize("k, n", [(50, 25), (8, 7), (10, 2), (4, 30), (20, 17)])
+def test_spectrum_against_the_dense_hessian(shown, k, n):
+    n = min(n, k - 1)
+    L = PopulationLoss(Network.orthonormal(k), kernels.erf)
+    students = copy_average([1] * (n - 1) + [k - n + 1]), perturbed_copies(kernels.erf, k, n)
+    smallest = [np.linalg.eigvalsh(L.hessian(student))[0] for student in students]
+    assert shown(explore.spectrum, k, n) == pytest.approx(smallest, rel=1e-6, abs=1e-11)
+
+
+def test_spectrum_of_a_million(shown):
+    assert all(value > 0 for value in shown(explore.spectrum, 10**6, 500_000))
+
+
+@pytest.mark.parametrize("name", ["relu", "erf", "softplus", "tanh"])
+@pytest.mark.parametrize("k, n", [(8, 4), (3, 2), (4, 9), (12, 11)])
+def test_two_kinds(shown, name, k, n):
+    """Both beat the n unperturbed copies of teachers."""
+    n, kernel, teacher = min(n, k - 1), getattr(kernels, name), Network.orthonormal(k)
+    averager, copies = shown(explore.two_kinds, name, k, n)
+    L = PopulationLoss(teacher, kernel)
+    plain = L(Network(teacher.W[:n], teacher.a[:n]))
+    assert 0 < averager < plain and 0 < copies < plain
+    if name == "erf":
+        assert averager == pytest.approx(copy_average_loss([1] * (n - 1) + [k - n + 1]), abs=1e-6)
