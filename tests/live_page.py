@@ -1,28 +1,16 @@
 """The page of a live figure, and what a reader does there with mouse, keyboard and fingers."""
 
-import re
 
 import built_book
 import numpy as np
 from guards import ROOT
-from live_figures import scripts
 
 LIVE = ROOT / "book" / "_static" / "live"
 
 
 def page_with(name):
-    """The built page that shows the figure; while no chapter does, another's with this in its place."""
-    shown = [page for page in built_book.pages() if f"<{name}>" in page.read_text("utf-8")]
-    if shown:
-        return shown[0]
-    text = page_with("copy-or-average").read_text("utf-8")
-    text = re.sub("<copy-or-average>.*</copy-or-average>", f"<{name}></{name}>", text, flags=re.DOTALL)
-    loads = [f'<script defer="defer" src="../_static/live/{script}.js"></script>' for script in scripts(f"<{name}>")]
-    text = re.sub(r'(<script[^>]*_static/live/[^>]*></script>\s*)+', "".join(loads), text)
-    page = built_book.site() / "live" / f"{name}.html"
-    page.parent.mkdir(exist_ok=True)
-    page.write_text(text, "utf-8")
-    return page
+    """The built page that shows the figure."""
+    return next(page for page in built_book.pages() if f"<{name}>" in page.read_text("utf-8"))
 
 
 class Figure:

@@ -290,6 +290,14 @@ def assert_end_is_right(figure):
     return kind
 
 
+def assert_path_is_right(figure):
+    """The loss on the way, at the time that the page states."""
+    n, k, start, path = figure.state("[figure.n, figure.k, [...figure.start], figure.path]")
+    L, start = PopulationLoss(Network.orthonormal(k), kernels.erf), Network.unravel(start, n, k)
+    for time, loss in path[len(path) // 4 :: len(path) // 4]:
+        assert loss == pytest.approx(gradient_flow(L, start, rtol=1e-7, end_time=time).losses[-1], rel=1e-2), time
+
+
 @in_chromium
 def test_watch_the_flow(figure):
     figure = figure("watch-the-flow")
@@ -307,6 +315,7 @@ def test_watch_the_flow(figure):
     play.click()
     figure.wait("figure.end")
     kinds = {assert_end_is_right(figure)}
+    assert_path_is_right(figure)
     for _ in range(4):
         figure.element.get_by_role("button", name="New start").click()
         figure.element.get_by_role("button", name="To the end").click()

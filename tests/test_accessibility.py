@@ -1,0 +1,27 @@
+"""axe-core on every page, in light and in dark: no complaint about anything of ours."""
+
+import browser
+import built_book
+import pytest
+import yaml
+from browser import complaints
+from check_site import toc_entries
+from guards import ROOT
+
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+
+ENTRIES = toc_entries(yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8")))
+# Written by others: the theme's logo is outside all landmarks, and docutils gives references an outdated role.
+NOT_OURS = {"exclude": [[".sidebar-primary-item:has(.navbar-brand)"], [".citation-list"]]}
+NO_STYLE_SHEETS = {"preload": False}  # it would fetch them once more, which a page from disk may not
+
+pytestmark = [*browser.MARKS, pytest.mark.slow]
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize("name", ENTRIES)
+def test_page_has_no_barriers(look, name, colours):
+    page = look(built_book.page(name), colours=colours)
+    violations = axe.Axe().run(page, NOT_OURS, NO_STYLE_SHEETS).response["violations"]
+    assert [(violation["id"], [node["html"][:200] for node in violation["nodes"]]) for violation in violations] == []
+    assert complaints(page) == []
