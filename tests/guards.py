@@ -4,6 +4,7 @@ test_book.py asks every guard about every chapter; test_guards.py shows every gu
 """
 
 import ast
+import base64
 import io
 import json
 import re
@@ -72,6 +73,10 @@ def is_normalised(notebook):
         complaints.append(f"metadata holds {sorted(extra)}; run `make notebooks`")
     if "version" in notebook.metadata.get("language_info", {}):
         complaints.append("metadata names a version of Python; run `make notebooks`")
+    for cell in filter(has_figure, code_cells(notebook)):
+        pictures = [out.data["image/png"] for out in cell.outputs if "image/png" in out.get("data", {})]
+        if any(base64.b64decode(picture)[25] != 3 for picture in pictures):  # the colour type in a PNG's header
+            complaints.append(f"{label(cell)} holds a picture without a palette; run `make notebooks`")
     timed = [cell for cell in notebook.cells if "execution" in cell.metadata]
     return complaints + [f"{label(cell)} holds the times of its run" for cell in timed]
 

@@ -1,5 +1,6 @@
 """The book as stored and as built: every chapter passes every guard, every page is there and needs no other host."""
 
+import gzip
 import re
 
 import built_book
@@ -90,7 +91,8 @@ def test_every_picture_has_a_description():
 
 
 def test_pages_load_nothing_from_another_host():
-    loads = re.compile(r'<(?:script|img|iframe|source|link)\b[^>]*\b(?:src|href)="(?:https?:)?//[^"]*')
+    # A canonical address is named, not loaded.
+    loads = re.compile(r'<(?:script|img|iframe|source|link(?! rel="canonical"))\b[^>]*\b(?:src|href)="(?:https?:)?//[^"]*')
     for page in built_book.site().rglob("*.html"):
         assert loads.findall(page.read_text("utf-8")) == [], page.name
     for sheet in built_book.site().rglob("*.css"):
@@ -104,6 +106,27 @@ def test_formulas_are_set_by_our_own_mathjax():
         assert re.search(r'src="../_static/mathjax/tex-chtml.js[?"]', page.read_text("utf-8")), page.name
     assert (built_book.site() / "_static/mathjax/tex-chtml.js").is_file()
     assert list((built_book.site() / "_static/mathjax/output/chtml/fonts").rglob("*.woff"))
+
+
+def test_site_can_be_found_and_shared():
+    config = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["sphinx"]["config"]
+    address = config["html_baseurl"]
+    sitemap = (built_book.site() / "sitemap.xml").read_text("utf-8")
+    assert {f"{address}{entry}.html" for entry in toc_entries(TOC)} <= set(re.findall(r"<loc>(.*?)</loc>", sitemap))
+    for page in built_book.pages():
+        text = page.read_text("utf-8")
+        assert f'<meta property="og:image" content="{address}_static/overview.png"' in text, page.name
+        assert re.search(r'<meta property="og:description" content="[^"]{40,}', text), page.name
+    assert (built_book.site() / "404.html").is_file()
+
+
+def test_pages_are_light():
+    """At most 300 kB of a page's own, compressed: its text and the pictures in it."""
+    for page in built_book.pages():
+        article = re.search(r"<article\b.*?</article>", page.read_text("utf-8"), re.DOTALL).group()
+        pictures = {(page.parent / source).resolve() for source in re.findall(r'<img\b[^>]*\bsrc="([^"]+)"', article)}
+        size = sum(len(gzip.compress(file.read_bytes())) for file in [page, *pictures])
+        assert size < 300_000, (page.name, size)
 
 
 def test_launch_buttons_open_the_chapter():
