@@ -12,10 +12,10 @@ unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET JUPYTER_PATH MPLB
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help book pdf lite links test notebooks bench sweep sweeps clean
+.PHONY: help book pdf lite links test notebooks assignments grade classroom bench sweep sweeps clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
 
 # From nothing each time: a page that left _toc.yml must not stay on the site.
 book: .venv/.installed  ## build the book as HTML, every warning an error
@@ -51,6 +51,16 @@ links: .venv/.installed  ## try every link to another site (needs the network; n
 notebooks: .venv/.installed  ## run the chapters, store their new outputs, and write book/status.md
 	$(BIN)/python tools/run_chapters.py $(NOTEBOOKS)
 
+assignments: .venv/.installed-assignments  ## check the problem sets and make their student versions (some minutes)
+	$(BIN)/python book/assignments/release.py
+
+grade: .venv/.installed-assignments  ## grade the folder SUBMISSIONS=..., which holds one folder a student
+	@test -n "$(SUBMISSIONS)" || { echo 'Which folder? For example:  make grade SUBMISSIONS=~/Downloads/one_neuron'; exit 2; }
+	$(BIN)/python book/assignments/grade.py "$(SUBMISSIONS)"
+
+classroom: .venv/.installed-tests  ## grade a simulated class that hands in everything from right answers to attacks (10 min)
+	$(BIN)/python -m pytest tests/classroom.py
+
 bench: .venv/.installed-fast  ## time gradients, Hessian-vector products and whole flows (some minutes)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.kernels
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.flow
@@ -84,7 +94,11 @@ clean:  ## remove the built book and the environment
 	$(BIN)/python -m pip install --quiet -r requirements.txt $(CONSTRAINTS)
 	@touch $@
 
-.venv/.installed-tests: tests/requirements.txt .venv/.installed
+.venv/.installed-assignments: book/assignments/requirements.txt .venv/.installed
+	$(BIN)/python -m pip install --quiet -r book/assignments/requirements.txt $(CONSTRAINTS)
+	@touch $@
+
+.venv/.installed-tests: tests/requirements.txt .venv/.installed-assignments
 	$(BIN)/python -m pip install --quiet -r tests/requirements.txt $(CONSTRAINTS)
 	@touch $@
 

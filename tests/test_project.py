@@ -46,7 +46,7 @@ def test_readme_program_runs():
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
 
 
-@pytest.mark.parametrize("text", ["README.md", "CONTRIBUTING.md", "book/intro.md", ".ci/run"])
+@pytest.mark.parametrize("text", ["README.md", "CONTRIBUTING.md", "book/intro.md", "book/teaching.md", ".ci/run"])
 def test_every_target_that_a_text_names_exists(text):
     assert made((ROOT / text).read_text("utf-8")) <= TARGETS
 
@@ -62,7 +62,7 @@ def test_targets_are_phony():
 def test_workflows_test_every_python_and_publish_only_what_passed():
     test, book, weekly = (workflow(f"{name}.yml") for name in ("test", "book", "weekly"))
     assert test["jobs"]["test"]["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13", "3.14"]
-    assert made(commands(test)) == {"test", "book"}
+    assert made(commands(test)) == {"test", "book", "assignments", "classroom"}
     assert book["jobs"]["build"]["needs"] == "test" and book["jobs"]["deploy"]["needs"] == "build"
     assert "constraints.txt" not in commands(weekly)
 

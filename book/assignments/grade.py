@@ -1,0 +1,199 @@
+"""Grade a folder of submissions, student by student: scores in one table, feedback in one page each.
+
+    python book/assignments/grade.py FOLDER
+
+FOLDER holds one folder a student, and in it, at any depth, notebooks called after the problem sets (one_neuron.ipynb).
+Run it again after new submissions, after marking by hand, or after an interruption: what is graded and unchanged is not
+run again. The course is the folder of this script; the page "Teach with this book" tells the rest.
+"""
+
+import argparse
+import csv
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import matplotlib.font_manager  # noqa: F401  searches the fonts, once; every kernel gets a copy of the list
+import nbformat
+from grading import repair
+from grading.command import nbgrader, release
+from grading.sandbox import without_bubblewrap
+from nbgrader.api import Gradebook, MissingEntry
+
+COURSE = Path(__file__).resolve().parent
+PATIENCE = 900  # seconds after which a submission is ended from outside, if the sandbox did not end it
+LARGEST = 20 * 2**20  # bytes of a file that is handed in
+COLUMNS = "student set status score max_score automatic automatic_max by_hand by_hand_max needs_marking note".split()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("submissions", type=Path, help="folder that holds one folder a student")
+    parser.add_argument("--workers", type=int, default=2, help="submissions that run at a time (2)")
+    arguments = parser.parse_args()
+    if not arguments.submissions.is_dir():
+        parser.error(f"{arguments.submissions} is no folder")
+    if missing := without_bubblewrap():
+        print(
+            f"NO SANDBOX: {missing}. Student code can read and change all that you can, solutions and marks included;\n"
+            "only its memory, time and file sizes are limited. See 'Keep it shut in' on the teaching page."
+        )
+
+    release(COURSE)
+    found = submissions(arguments.submissions)
+    with ThreadPoolExecutor(arguments.workers) as pool:
+        records = list(pool.map(lambda item: grade(*item[0], item[1]), sorted(found.items())))
+    rows = table(records)
+    write(COURSE / "grades.csv", lambda file: write_rows(file, rows))
+    feedback()
+    print(f"{len(rows)} rows in {COURSE / 'grades.csv'}, feedback in {COURSE / 'feedback'}")
+
+
+def submissions(folder):
+    """{(student, set): notebook, or None where it is missing}, for every set that somebody handed in."""
+    sets = sorted(path.parent.name for path in COURSE.glob("source/*/*.ipynb") if path.stem == path.parent.name)
+    found = {}
+    for student in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))):
+        name_of_student = re.sub(r"[^\w.@+ -]", "_", student.name)  # what nbgrader and tables take for a name
+        notebooks = sorted(student.rglob("*.ipynb"), key=lambda path: path.lstat().st_mtime)
+        for name in sets:
+            if (name_of_student, name) in found:
+                sys.exit(f"Two folders count as the student {name_of_student}: rename {student}")
+            # a browser saves a second download as "relu (1).ipynb": the newest counts
+            named = [path for path in notebooks if re.fullmatch(rf"{name}([^a-zA-Z].*)?", path.stem) and is_own(path)]
+            found[name_of_student, name] = named[-1] if named else None
+    handed_in = {name for (_, name), notebook in found.items() if notebook}
+    return {(student, name): notebook for (student, name), notebook in found.items() if name in handed_in}
+
+
+def is_own(path):
+    """Whether a student made `path`: it is no link, which may lead elsewhere, and no program keeps its things there."""
+    return not path.is_symlink() and not any(name.startswith((".", "__")) for name in (path.name, path.parent.name))
+
+
+def grade(student, name, notebook):
+    """Grade one submission unless that was done before; its record: student, set, status, note, digest."""
+    record = {"student": student, "set": name, "status": "missing", "note": "", "digest": ""}
+    if notebook is None:
+        return record
+    files = attached(notebook)
+    source = COURSE / "source" / name / f"{name}.ipynb"
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in [source, notebook, *files])).hexdigest()
+    stored = COURSE / "graded" / name / f"{student}.json"
+    with suppress(FileNotFoundError, json.JSONDecodeError):
+        earlier = json.loads(stored.read_text("utf-8"))
+        if earlier["digest"] == digest and earlier["status"] != "failed":
+            return earlier
+
+    record |= {"digest": digest, **run(student, name, notebook, files)}
+    print(f"{name}  {student}: {record['status']}{'  ' * bool(record['note'])}{record['note']}", flush=True)
+    write(stored, lambda file: json.dump(record, file, indent=1))
+    return record
+
+
+def attached(notebook):
+    """The files beside `notebook` that come with it."""
+    files = (path for path in notebook.parent.iterdir() if path.suffix != ".ipynb")
+    return sorted(path for path in files if path.is_file() and is_own(path) and path.stat().st_size < LARGEST)
+
+
+def run(student, name, notebook, files):
+    """Repair the submission, have it graded, and say how that went: a status and a note."""
+    try:
+        submitted = repair.read(notebook)
+    except ValueError as error:
+        return {"status": "unreadable", "note": str(error)[:200]}
+    given = nbformat.read(COURSE / "release" / name / f"{name}.ipynb", as_version=4)
+    rebuilt, notes = repair.repaired(submitted, given)
+    folder = COURSE / "repaired" / student / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for path in files:
+        shutil.copyfile(path, folder / path.name)
+    nbformat.write(rebuilt, folder / f"{name}.ipynb")
+
+    options = [f"--student={student}", "--force", "--CourseDirectory.submitted_directory=repaired"]
+    code, said = nbgrader(COURSE, "autograde", name, *options, patience=PATIENCE)
+    graded = COURSE / "autograded" / student / name / f"{name}.ipynb"
+    if code or not graded.is_file():
+        errors = [line for line in said.splitlines() if "ERROR" in line or "ended" in line]
+        return {"status": "failed", "note": "; ".join([*notes, *errors[-2:]])[:500]}
+    status, note = ending(nbformat.read(graded, as_version=4))
+    return {"status": status, "note": "; ".join([*notes, *note])}
+
+
+def ending(notebook):
+    """The status of an executed notebook, and the first cell that did not come to its end."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if output.output_type == "error" and output.ename in repair.STOPPED:
+                where = repair.grade_id(cell) or repr(cell.source[:40])
+                return repair.STOPPED[output.ename], [f"{output.ename} in {where}"]
+    return "graded", []
+
+
+def table(records):
+    """One row for each record, with the scores that the gradebook holds now, marks given by hand included."""
+    rows = []
+    with Gradebook(f"sqlite:///{COURSE / 'gradebook.db'}?timeout=60") as gradebook:
+        for record in records:
+            row = {column: record[column] for column in ("student", "set", "status", "note")}
+            row["max_score"] = gradebook.find_assignment(record["set"]).max_score
+            if record["status"] in ("missing", "unreadable"):
+                row |= {"score": 0.0}
+            with suppress(MissingEntry):
+                if record["status"] in ("graded", *repair.STOPPED.values()):
+                    row |= scores(gradebook.find_submission(record["set"], record["student"]))
+            rows.append(row)
+    return rows
+
+
+def scores(submission):
+    """The columns of the table that come from a submission in the gradebook."""
+    grades = [grade for notebook in submission.notebooks for grade in notebook.grades]
+    answers = {cell.name for notebook in submission.notebooks for cell in notebook.notebook.solution_cells}
+    by_hand = [grade for grade in grades if grade.name in answers]
+    automatic = [grade for grade in grades if grade.name not in answers]
+    return {
+        "score": submission.score,
+        "automatic": sum(grade.score for grade in automatic),
+        "automatic_max": sum(grade.max_score for grade in automatic),
+        "by_hand": sum(grade.score for grade in by_hand),
+        "by_hand_max": sum(grade.max_score for grade in by_hand),
+        "needs_marking": "yes" if submission.needs_manual_grade else "no",
+    }
+
+
+def feedback():
+    """Write the feedback for every student, without scripts: the pages ask no other host for anything."""
+    code, said = nbgrader(COURSE, "generate_feedback", "--assignment=*", "--force")
+    if code and list(COURSE.glob("autograded/*/*/*.ipynb")):
+        print(f"Not all feedback could be written:\n{said[-1000:]}")
+    for page in COURSE.glob("feedback/*/*/*.html"):
+        html = re.sub(r"<script\b.*?</script>", "", page.read_text("utf-8"), flags=re.DOTALL)
+        page.write_text(html, "utf-8")
+
+
+def write_rows(file, rows):
+    writer = csv.DictWriter(file, COLUMNS)
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def write(path, content):
+    """Replace the file at `path` by what `content` writes, or leave it as it was."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(unfinished, "w", encoding="utf-8", newline="") as file:
+        content(file)
+    os.replace(unfinished, path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What the problem sets add to nbgrader: repaired notebooks, a sandbox, feedback without hidden tests."""

@@ -1,0 +1,15 @@
+"""Run inside the sandbox: lower the limits of this process for good, then become a Jupyter kernel.
+
+python -P kernel.py '{"RLIMIT_AS": 2147483648}' -f connection_file
+"""
+
+import json
+import resource
+import runpy
+import sys
+
+for name, limit in json.loads(sys.argv.pop(1)).items():
+    hard = resource.getrlimit(getattr(resource, name))[1]
+    limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+    resource.setrlimit(getattr(resource, name), (limit, limit))
+runpy.run_module("ipykernel_launcher", run_name="__main__")

@@ -1,0 +1,100 @@
+"""Rebuild a submitted notebook so that nbgrader can grade it whatever happened to its cells.
+
+nbgrader finds the cells of a problem set by the ids in their metadata. A cell that was copied, split, deleted or edited
+by another program stops it, and the whole class with it. Of a submission only the text of its cells is kept; all
+metadata comes from the release.
+"""
+
+import copy
+import re
+
+import nbformat
+from nbformat import v4
+
+NEW_CELL = {"code": v4.new_code_cell, "markdown": v4.new_markdown_cell, "raw": v4.new_raw_cell}
+
+# The names of errors that the sandbox puts in place of outputs, and what they mean for a submission.
+STOPPED = {"CellTimeoutError": "timed out", "NotebookTimeout": "timed out", "KernelDied": "crashed"}
+
+# What an honest solution does not need. Whoever grades should read a submission that holds one of these.
+SUSPICIOUS = re.compile(
+    r"get_ipython|set_custom_exc|\bIn\[|__builtins__|sys\.modules|sys\.settrace|inspect\.|setattr|_exit\b|os\.system"
+    r"|__(?:eq|sub|rsub|abs|float|class)__|\bsubprocess|\bsocket|gradebook|\.assert_\w+ *=|checks\.\w+ *=[^=]"
+)
+
+
+def grade_id(cell):
+    """The id by which nbgrader knows `cell`, or None."""
+    return cell.get("metadata", {}).get("nbgrader", {}).get("grade_id")
+
+
+def read(path):
+    """The notebook stored at `path`; ValueError when it is none."""
+    try:
+        notebook = nbformat.reads(path.read_text("utf-8"), as_version=4)
+        for cell in notebook.cells:
+            grade_id(cell), cell.cell_type, text(cell)
+    except Exception as error:  # whatever a broken file makes nbformat raise
+        raise ValueError(f"no notebook: {type(error).__name__}: {error}") from error
+    return notebook
+
+
+def text(cell):
+    source = cell.get("source", "")
+    return source if isinstance(source, str) else "".join(source)
+
+
+def repaired(submitted, release):
+    """The cells of `submitted` with the metadata of `release`, and what had to be repaired, in words.
+
+    Of several cells with one id the one that the student was given is kept, or the first; copies become plain cells,
+    which still run. Cells that carry points and are gone come back where they were: unanswered, or for tests to be run.
+    """
+    known = {grade_id(cell): cell for cell in release.cells if grade_id(cell)}
+    original, copied = {}, []
+    for index, cell in enumerate(submitted.cells):
+        name = grade_id(cell)
+        if name in original:
+            copied.append(name)
+        if name in known and (name not in original or cell.get("id") == known[name].get("id")):
+            original[name] = index
+
+    names = {index: name for name, index in original.items()}
+    cells = [rebuilt(cell, known.get(names.get(index))) for index, cell in enumerate(submitted.cells)]
+
+    missing, anchor = [], None
+    for name, given in known.items():
+        if name not in original and given.metadata.nbgrader.get("points") is not None:
+            place = next((i + 1 for i, cell in enumerate(cells) if anchor and grade_id(cell) == anchor), len(cells))
+            cells.insert(place, rebuilt(given, given))
+            missing.append(name)
+        if name in original or name in missing:
+            anchor = name
+
+    code = "\n".join(text(cell) for cell in cells if cell.cell_type == "code" and grade_id(cell) not in tests(known))
+    notes = [f"copied cells: {', '.join(dict.fromkeys(copied))}"] * bool(copied)
+    notes += [f"deleted cells put back: {', '.join(missing)}"] * bool(missing)
+    words = sorted({match.strip() for match in SUSPICIOUS.findall(code)})
+    notes += [f"read its code, it uses {', '.join(words)}"] * bool(words)
+    return v4.new_notebook(cells=cells, metadata={"kernelspec": release.metadata.get("kernelspec", {})}), notes
+
+
+def rebuilt(cell, given):
+    """A cell with the text of `cell` and the place in the problem set of `given`, or a plain one."""
+    new = NEW_CELL[given.cell_type if given else cell.cell_type](text(cell))
+    if given:
+        new.metadata = copy.deepcopy(given.metadata)
+    if new.cell_type == "markdown" and cell.get("attachments"):
+        new.attachments = cell.attachments  # a photographed derivation
+    return new
+
+
+def tests(known):
+    """The ids of the automatic tests among the cells `known`."""
+    return {name for name, cell in known.items() if is_test(cell)}
+
+
+def is_test(cell):
+    """Whether `cell` is an automatic test: it carries points and the student does not write it."""
+    nbgrader = cell.metadata.get("nbgrader", {})
+    return bool(nbgrader.get("grade") and not nbgrader.get("solution"))

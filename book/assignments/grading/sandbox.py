@@ -1,0 +1,166 @@
+"""Run a submission in a kernel that sees Python, the library of the book and an empty folder, and little else.
+
+nbgrader itself, the gradebook and the solutions stay outside: only the kernel, in which student code runs, is shut in.
+With bubblewrap it has no network, no other files and no other processes; without, only its resources are limited.
+"""
+
+import functools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from json import dumps
+from pathlib import Path
+
+import matplotlib
+from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbformat.v4 import new_output
+from nbgrader.preprocessors import Execute
+from traitlets import Integer
+
+import lib
+
+from .repair import is_test
+
+KERNEL = Path(__file__).with_name("kernel.py")
+SYSTEM = ["/usr", "/bin", "/lib", "/lib32", "/lib64", "/etc/alternatives", "/etc/ld.so.cache", "/etc/localtime"]
+
+
+@functools.cache
+def without_bubblewrap():
+    """Why bubblewrap cannot be used here; an empty string when it can."""
+    if not shutil.which("bwrap"):
+        return "bubblewrap (bwrap) is not installed"
+    probe = subprocess.run([*walls(), "true"], capture_output=True, text=True)
+    return "" if probe.returncode == 0 else f"bubblewrap does not work here: {probe.stderr.strip()}"
+
+
+def walls():
+    """The command that shuts what follows it in: read-only Python and `lib`, empty /tmp and home, no network."""
+    library = Path(lib.__file__).parent
+    data = library.parent / "book" / "data"  # in a checkout; an installed library carries its own
+    python = [sys.prefix, sys.base_prefix, *(path for path in sys.path if path.endswith("-packages"))]
+    readable = [os.path.realpath(path) for path in python] + python
+    command = ["bwrap", "--unshare-all", "--new-session", "--die-with-parent", "--cap-drop", "ALL"]
+    command += ["--proc", "/proc", "--dev", "/dev", "--size", str(2**28), "--tmpfs", "/tmp"]
+    for path in [*SYSTEM, *readable, str(library), str(data), str(KERNEL)]:
+        command += ["--ro-bind-try", path, path]
+    return command
+
+
+def environment(home):
+    """All that student code sees of the environment; passwords and tokens in ours do not reach it."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TZ") if name in os.environ}
+    threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    folders = {"HOME": home, "TMPDIR": home, "MPLCONFIGDIR": f"{home}/.matplotlib"}
+    return {**kept, **threads, **folders, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+class SandboxedKernelManager(AsyncKernelManager):
+    """Starts its kernel behind walls and talks to it through sockets in `folder`, the only one that it can write to."""
+
+    def __init__(self, folder, limits, **settings):
+        super().__init__(**settings)
+        self.folder, self.limits = folder, limits
+        self.transport, self.connection_file, self.ip = "ipc", f"{folder}/kernel.json", f"{folder}/ipc"
+        self.kernel_spec.interrupt_mode = "message"  # a signal would end the walls, not the cell
+
+    def format_kernel_cmd(self, extra_arguments=None):
+        work = f"{self.folder}/work"
+        variables = environment(work)
+        if without_bubblewrap():
+            start = ["env", "-i", *(f"{name}={value}" for name, value in variables.items())]
+            start += [f"JPY_PARENT_PID={os.getpid()}"]  # the kernel ends when we do
+        else:
+            start = [*walls(), "--bind", self.folder, self.folder, "--chdir", work, "--clearenv"]
+            start += [word for item in variables.items() for word in ("--setenv", *item)]
+        return [
+            *start,
+            sys.executable,
+            "-P",
+            str(KERNEL),
+            dumps(self.limits),
+            "-f",
+            self.connection_file,
+            "--HistoryManager.hist_file=:memory:",
+        ]
+
+
+class SandboxedExecute(Execute):
+    """nbgrader's Execute, in the sandbox; after a dead kernel or spent time the cells that are left fail, no others."""
+
+    total = Integer(300, help="seconds that a whole notebook may take").tag(config=True)
+    memory = Integer(2 * 2**30, help="bytes of address space for each process of a submission").tag(config=True)
+    file_size = Integer(2**26, help="bytes that a submission may write to one file").tag(config=True)
+    shown = Integer(10**6, help="characters of output that are kept of one cell").tag(config=True)
+
+    def create_kernel_manager(self):
+        limits = {
+            "RLIMIT_AS": self.memory,
+            "RLIMIT_CPU": self.total + 60,
+            "RLIMIT_FSIZE": self.file_size,
+            "RLIMIT_CORE": 0,
+        }
+        self.km = SandboxedKernelManager(self.folder, limits, config=self.config)
+        return self.km
+
+    def preprocess(self, nb, resources):
+        self.over, self.deadline, self.cell_limit = None, time.monotonic() + self.total, self.timeout
+        submitted = resources["metadata"]["path"]
+        with tempfile.TemporaryDirectory(prefix="kernel", ignore_cleanup_errors=True) as self.folder:
+            resources["metadata"]["path"] = work = shutil.copytree(submitted, f"{self.folder}/work")
+            fonts = Path(work, ".matplotlib")
+            fonts.mkdir(exist_ok=True)
+            for known in Path(matplotlib.get_cachedir()).glob("fontlist*.json"):
+                shutil.copy(known, fonts)  # to search all fonts again takes some seconds
+            try:
+                return super().preprocess(nb, resources)
+            finally:
+                resources["metadata"]["path"] = submitted
+                self.timeout = self.cell_limit
+                self.end_processes()
+
+    def end_processes(self):
+        """What student code left running in the process group of its kernel; behind walls nothing is left."""
+        group = getattr(getattr(self.km, "provisioner", None), "pgid", None)
+        with suppress(ProcessLookupError, PermissionError):
+            if group:
+                os.killpg(group, signal.SIGKILL)
+
+    def preprocess_cell(self, cell, resources, index):
+        if cell.cell_type != "code":
+            return cell, resources
+        left = int(self.deadline - time.monotonic())
+        if not self.over and left < 1:
+            self.over = "NotebookTimeout", f"the whole notebook may take {self.total} s"
+        if not self.over:
+            self.kept, self.timeout = 0, min(self.cell_limit, left)
+            try:
+                cell, resources = super().preprocess_cell(cell, resources, index)
+            except CellTimeoutError:  # the kernel does not listen to the interruption, or is still printing
+                cell.outputs = failure("CellTimeoutError", "No reply from kernel before timeout")
+            except DeadKernelError:
+                self.over = "KernelDied", "the kernel died here or in an earlier cell"
+        if self.over:
+            cell.outputs = failure(*self.over)
+        if is_test(cell):
+            # A test passes unless it raises: no warning takes points away, and no printed number gives any.
+            cell.outputs = [output for output in cell.outputs if output.output_type == "error"]
+        return cell, resources
+
+    def output(self, outs, msg, display_id, cell_index):
+        """Keep an output, unless the cell has shown enough: a print in an endless loop must not fill our memory."""
+        self.kept += len(str(msg["content"]))
+        if self.kept > self.shown and msg["msg_type"] != "error":
+            return None
+        return super().output(outs, msg, display_id, cell_index)
+
+
+def failure(name, message):
+    """Outputs that make a test fail."""
+    return [new_output("error", ename=name, evalue=message, traceback=[f"{name}: {message}"])]

@@ -1,0 +1,117 @@
+"""A class hands in the five problem sets of the book, 13 kinds of submission each; `make classroom` grades all 65.
+
+Not part of `make test`: it takes some minutes. tests/test_assignments.py does the same with a small problem set.
+"""
+
+import csv
+import shutil
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from guards import ROOT
+from simulated_class import CLASS, KINDS, Target, expected_score, hand_in
+
+ASSIGNMENTS = ROOT / "book" / "assignments"
+TARGETS = {
+    "critical_points": Target(
+        cell="critical_points-price-answer",
+        function="group_price",
+        tests=("critical_points-price",),
+        visible=[(2, 0.0, 1.5, 2.0), (4, 0.3, 1.5, 2.0)],
+        another_way="""
+def group_price(l, c, rho, b):
+    teacher = Network(rho * np.linalg.cholesky((1 - c) * np.eye(l) + c), np.full(l, b))
+    return PopulationLoss(teacher, kernels.erf)(averages(teacher, [list(range(l))]))
+""",
+    ),
+    "optimal_copy_average": Target(
+        cell="optimal_copy_average-down-answer",
+        function="ways_down",
+        tests=("optimal_copy_average-down",),
+        visible=[((3, 3), (1.0, 1.0)), ((3, 3), (0.5, 2.0))],
+        another_way="""
+def ways_down(sizes, norms):
+    L, student = PopulationLoss(teacher_of(np.repeat(norms, sizes)), kernels.erf), student_of(sizes, norms)
+    step, theta, downhill = 1e-5, student.ravel(), []
+    for e in step * np.eye(len(theta)):  # the Hessian by differences of the gradient
+        ends = [L.gradient(Network.unravel(theta + sign * e, student.n, student.d)).ravel() for sign in (1, -1)]
+        downhill.append((ends[0] - ends[1]) / (2 * step))
+    return int((np.linalg.eigvals(np.array(downhill)).real < -1e-6).sum())
+""",
+    ),
+    "one_neuron": Target(
+        cell="one_neuron-frequency-answer",
+        function="critical_frequency",
+        tests=("one_neuron-frequency",),
+        visible=[(3,)],
+        another_way="""
+def critical_frequency(k):
+    z = 1.2
+    for _ in range(100):  # a fixed point of z = 1 / tanh z, halfway for convergence
+        z = (z + 1 / np.tanh(z)) / 2
+    return float(np.sqrt(k * z))
+""",
+    ),
+    "gradient_flow": Target(
+        cell="gradient_flow-runs-answer",
+        function="runs_needed",
+        tests=("gradient_flow-runs",),
+        visible=[(0.1, 0.95)],
+        another_way="""
+def runs_needed(p, confidence):
+    runs, left = 0, 1.0
+    while left > 1 - confidence:
+        runs, left = runs + 1, left * (1 - p)
+    return runs
+""",
+    ),
+    "relu": Target(
+        cell="relu-rescue-answer",
+        function="rescue_slope",
+        tests=("relu-rescue",),
+        visible=[(4,)],
+        another_way="""
+def rescue_slope(k):
+    g, u = kernels.relu(-1 / np.sqrt(k), 1.0, 1.0), 1 / np.sqrt(k)  # (1 - slope)^2 g = slope u is a quadratic equation
+    return float((2 * g + u - np.sqrt((2 * g + u) ** 2 - 4 * g**2)) / (2 * g))
+""",
+    ),
+}
+
+
+def notebook(path):
+    return nbformat.read(path, as_version=4)
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    """The table of the whole class: {(student, set): row}."""
+    folder = tmp_path_factory.mktemp("class")
+    course, submissions = folder / "course", folder / "submissions"
+    course.mkdir()
+    for part in ("grading", "source", "release"):
+        shutil.copytree(ASSIGNMENTS / part, course / part)
+    for part in ("grade.py", "nbgrader_config.py"):
+        shutil.copy(ASSIGNMENTS / part, course)
+    for name, target in TARGETS.items():
+        source, release = (notebook(course / step / name / f"{name}.ipynb") for step in ("source", "release"))
+        hand_in(submissions, name, source, release, target, CLASS, course=course, home=folder / "home")
+    assert len(list(submissions.glob("*/*.ipynb"))) == len(CLASS) * len(TARGETS)
+    subprocess.run([sys.executable, course / "grade.py", submissions], check=True)
+    with open(course / "grades.csv", newline="", encoding="utf-8") as file:
+        return {(row["student"], row["set"]): row for row in csv.DictReader(file)}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("kind", CLASS)
+def test_score_and_status(rows, name, kind):
+    row = rows[kind, name]
+    release = notebook(ASSIGNMENTS / "release" / name / f"{name}.ipynb")
+    assert row["status"] == KINDS[kind].status, row
+    assert float(row["automatic"]) == expected_score(release, TARGETS[name], kind), row
+
+
+def test_every_problem_set_is_handed_in():
+    assert set(TARGETS) == {path.name for path in (ASSIGNMENTS / "source").iterdir()}

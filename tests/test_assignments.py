@@ -1,0 +1,245 @@
+"""Grading from end to end: a class made by code is graded, and every score, status and file is what it has to be."""
+
+import csv
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat
+import psutil
+import pytest
+import simulated_class
+from guards import ROOT
+from simulated_class import KINDS, SMALL, expected_score, hand_in, small_set
+
+pytest.importorskip("nbgrader", reason="book/assignments/requirements.txt is not installed")
+
+ASSIGNMENTS = ROOT / "book" / "assignments"
+TRACE = "written-by-a-submission"
+WALLS = subprocess.run(["sh", "-c", "bwrap --unshare-all --ro-bind / / true"], capture_output=True).returncode == 0
+needs_walls = pytest.mark.skipif(not WALLS, reason="bubblewrap does not work here: nothing outside is protected")
+# Without walls these would reach what they should not, on the machine that runs the tests.
+UNSAFE = {"writes_outside", "starts_others", "spies", "calls_home"}
+pytestmark = pytest.mark.slow
+
+
+def new_course(folder, limits="timeout = 10; total = 40"):
+    """A course of its own in `folder`: our grading, the small problem set, no patience with endless loops."""
+    course = folder / "course"
+    shutil.copytree(ASSIGNMENTS / "grading", course / "grading")
+    for name in ("grade.py", "nbgrader_config.py"):
+        shutil.copy(ASSIGNMENTS / name, course)
+    settings = [f"c.SandboxedExecute.{setting.strip()}" for setting in limits.split(";")]
+    with open(course / "nbgrader_config.py", "a") as file:
+        file.write("\n" + "\n".join(settings) + "\n")
+    (course / "source" / "small").mkdir(parents=True)
+    nbformat.write(small_set(), course / "source" / "small" / "small.ipynb")
+    return course
+
+
+def grader(course, submissions, path=""):
+    """The command that grades, as a process to start: with a secret in its environment and a home of its own."""
+    home = course.parent / "home"
+    home.mkdir(exist_ok=True)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("JUPYTER")}
+    environment |= {"CLASS_SECRET": "token", "HOME": str(home), "PATH": path + os.environ["PATH"]}
+    return [sys.executable, str(course / "grade.py"), str(submissions)], {"env": environment, "text": True}
+
+
+def grade(course, submissions, path=""):
+    """Grade; what was said, and {student: row of the table}."""
+    command, settings = grader(course, submissions, path)
+    result = subprocess.run(command, capture_output=True, timeout=900, **settings)
+    assert result.returncode == 0, result.stdout + result.stderr
+    with open(course / "grades.csv", newline="", encoding="utf-8") as file:
+        return result.stdout, {row["student"]: row for row in csv.DictReader(file)}
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def make_student_versions(course):
+    subprocess.run([sys.executable, "-c", "from grading.command import release; release('.')"], cwd=course, check=True)
+
+
+def released(course):
+    """The small problem set as students see it."""
+    make_student_versions(course)
+    return nbformat.read(course / "release" / "small" / "small.ipynb", as_version=4)
+
+
+@pytest.fixture(scope="module")
+def classroom(tmp_path_factory):
+    """A class with one student of each kind, graded once; what was said, the table, and what was there before."""
+    folder = tmp_path_factory.mktemp("classroom")
+    course, submissions = new_course(folder), folder / "submissions"
+    release = released(course)
+    kinds = [kind for kind in KINDS if WALLS or kind not in UNSAFE]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        facts = {"course": course, "home": folder / "home", "port": server.getsockname()[1]}
+        hand_in(submissions, "small", small_set(), release, SMALL, kinds, **facts)
+        before = contents(submissions), contents(course / "source"), set(folder.iterdir())
+        _, rows = grade(course, submissions)
+    return SimpleNamespace(course=course, submissions=submissions, release=release, rows=rows, before=before)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_score_and_status(classroom, kind):
+    if not WALLS and kind in UNSAFE:
+        pytest.skip("bubblewrap does not work here")
+    row = classroom.rows[kind]
+    assert row["status"] == KINDS[kind].status, row
+    automatic = row["automatic"] if row["automatic"] else row["score"]
+    assert float(automatic) == expected_score(classroom.release, SMALL, kind), row
+    assert float(row["max_score"]) == 11
+
+
+def test_an_answer_in_words_waits_for_its_marks(classroom):
+    assert classroom.rows["correct"]["needs_marking"] == "yes"
+    assert classroom.rows["empty"]["needs_marking"] == "no"  # nothing was written
+    assert float(classroom.rows["correct"]["by_hand_max"]) == 3
+
+
+def test_notes_tell_what_to_look_at(classroom):
+    assert classroom.rows["correct"]["note"] == ""
+    for kind, words in {
+        "copied_cells": "copied cells: small-norm, small-norm-test",
+        "deleted_tests": "deleted cells put back: small-square-test, small-norm-test",
+        "float_subclass": "__sub__",
+        "dies": "KernelDied in small-norm",
+        "endless": "CellTimeoutError in small-norm-test",
+        "unreadable": "no notebook",
+    }.items():
+        assert words in classroom.rows[kind]["note"], kind
+
+
+def test_submissions_and_sources_are_untouched(classroom):
+    submissions, source, _ = classroom.before
+    assert contents(classroom.submissions) == submissions
+    assert contents(classroom.course / "source") == source
+
+
+@needs_walls
+def test_nothing_is_written_outside(classroom):
+    everywhere = [Path("/tmp"), Path("/var/tmp"), Path.home(), Path.cwd(), *classroom.course.parent.rglob("*/")]
+    assert [place for place in everywhere if (place / TRACE).exists()] == []
+    assert set(classroom.course.parent.iterdir()) - classroom.before[2] <= {classroom.course.parent / "home"}
+
+
+@needs_walls
+def test_no_process_outlives_its_submission(classroom):
+    assert not [process for process in psutil.process_iter(["cmdline"]) if "98765" in (process.info["cmdline"] or [])]
+
+
+def test_feedback_holds_verdicts_and_no_hidden_test(classroom):
+    pages = {path.parent.parent.name: path.read_text("utf-8") for path in classroom.course.glob("feedback/*/*/*.html")}
+    assert set(pages) == set(classroom.rows) - {"unreadable", "missing"}
+    for student, page in pages.items():
+        for secret in ("HIDDEN", "value_under_test", b"value_under_test".hex(), "<script", "Traceback (most"):
+            assert secret not in page, (student, secret)
+    assert pages["correct"].count("passed") == 3 and "not passed" not in pages["correct"]
+    assert "a hidden test fails" in pages["hard_coded"]
+    assert pages["empty"].count("not passed: NotImplementedError; run the notebook") == 2
+    assert "not passed: CellTimeoutError" in pages["endless"] and "not passed: KernelDied" in pages["dies"]
+
+
+@pytest.fixture(scope="module")
+def course_of_four(tmp_path_factory):
+    """A course and its submissions, graded until the run was interrupted; and the students that were done by then."""
+    folder = tmp_path_factory.mktemp("four")
+    course, submissions = new_course(folder), folder / "submissions"
+    hand_in(submissions, "small", small_set(), released(course), SMALL, ["correct", "empty", "hard_coded", "wrong"])
+    command, settings = grader(course, submissions)
+    process = subprocess.Popen([*command, "--workers=1"], stdout=subprocess.DEVNULL, **settings)
+    deadline = time.monotonic() + 300
+    while not list(course.glob("graded/small/*.json")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=300)  # it ends what is running and starts no more
+    assert process.returncode != 0
+    return course, submissions, {path.stem for path in course.glob("graded/small/*.json")}
+
+
+def students_that_ran(said):
+    return {line.split(":")[0].split()[-1] for line in said.splitlines() if line.startswith("small  ")}
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(course_of_four):
+    course, submissions, done = course_of_four
+    assert 0 < len(done) < 4
+    said, rows = grade(course, submissions)
+    assert students_that_ran(said) == set(rows) - done and len(rows) == 4
+    for kind, row in rows.items():
+        assert float(row["automatic"]) == expected_score(small_set(), SMALL, kind)
+
+
+def test_a_second_run_grades_what_changed_and_collects_marks_given_by_hand(course_of_four):
+    course, submissions, _ = course_of_four
+    shutil.copy(submissions / "correct" / "small.ipynb", submissions / "wrong" / "small (1).ipynb")
+    as_the_formgrader_does = f"""
+from nbgrader.api import Gradebook
+with Gradebook("sqlite:///{course / "gradebook.db"}") as gradebook:
+    grade = gradebook.find_grade("small-words", "small", "small", "hard_coded")
+    grade.manual_score, grade.needs_manual_grade = 2, False
+    gradebook.find_comment("small-words", "small", "small", "hard_coded").manual_comment = "Why not zero?"
+    gradebook.db.commit()
+"""
+    subprocess.run([sys.executable, "-c", as_the_formgrader_does], check=True)
+    said, rows = grade(course, submissions)
+    assert students_that_ran(said) == {"wrong"}
+    assert rows["wrong"]["automatic"] == rows["correct"]["automatic"] == "8.0"
+    marked = rows["hard_coded"]
+    assert (marked["score"], marked["by_hand"], marked["needs_marking"]) == ("6.0", "2.0", "no")
+    assert "Why not zero?" in (course / "feedback" / "hard_coded" / "small" / "small.html").read_text("utf-8")
+
+
+def test_without_bubblewrap_it_says_so_and_limits_what_it_can(tmp_path):
+    course, submissions = new_course(tmp_path), tmp_path / "submissions"
+    broken = tmp_path / "bin" / "bwrap"
+    broken.parent.mkdir()
+    broken.write_text("#!/bin/sh\necho no namespaces >&2\nexit 1\n")
+    broken.chmod(0o755)
+    kinds = ["correct", "dies", "endless", "memory_hog", "wants_secrets"]
+    hand_in(submissions, "small", small_set(), released(course), SMALL, kinds)
+    said, rows = grade(course, submissions, path=f"{broken.parent}{os.pathsep}")
+    assert "NO SANDBOX: bubblewrap does not work here: no namespaces" in said
+    for kind in kinds:
+        assert rows[kind]["status"] == KINDS[kind].status, rows[kind]
+        assert float(rows[kind]["automatic"]) == expected_score(small_set(), SMALL, kind), rows[kind]
+
+
+def test_every_kind_is_counted():
+    assert set(simulated_class.CLASS) <= set(KINDS) and len(simulated_class.CLASS) * 5 >= 60
+
+
+SOURCES = sorted(ASSIGNMENTS.glob("source/*/*.ipynb"))
+
+
+@pytest.mark.skipif(not SOURCES, reason="the sources are kept elsewhere")
+def test_stored_student_versions_are_what_the_sources_give(tmp_path):
+    """`make assignments` also grades both; here it is enough that nobody changed one without the other."""
+    course = new_course(tmp_path)
+    shutil.rmtree(course / "source")
+    shutil.copytree(ASSIGNMENTS / "source", course / "source")
+    make_student_versions(course)
+    made = {path.relative_to(course): nbformat.read(path, as_version=4) for path in course.glob("release/*/*")}
+    stored = {path.relative_to(ASSIGNMENTS): nbformat.read(path, 4) for path in ASSIGNMENTS.glob("release/*/*")}
+    assert made.keys() == stored.keys() and len(made) == len(SOURCES)
+    for path, notebook in made.items():
+        assert notebook == stored[path], f"{path} is not what its source gives: run `make assignments`"
+
+
+def test_student_versions_show_no_solution():
+    releases = sorted(ASSIGNMENTS.glob("release/*/*.ipynb"))
+    assert releases
+    for path in releases:
+        for cell in nbformat.read(path, as_version=4).cells:
+            assert not [word for word in ("SOLUTION", "HIDDEN", "MARK SCHEME") if word in cell.source], path.name
+            assert not cell.get("outputs"), path.name
