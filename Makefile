@@ -12,7 +12,7 @@ unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET JUPYTER_PATH MPLB
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help book test notebooks bench sweep clean
+.PHONY: help book test notebooks bench sweep relusweep clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -39,10 +39,17 @@ bench: .venv/.installed-fast  ## time gradients, Hessian-vector products and who
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.flow
 
 # Interrupted, it goes on where it stopped; the committed table is replaced when the new one is whole.
-sweep: .venv/.installed-fast  ## run the 1000 flows of k = 50 again, into book/data
+sweep: .venv/.installed-fast  ## run the 1000 flows of erf students again, into book/data
 	mkdir -p book/data/running
 	$(BIN)/python -m lib.sweep --k 50 --end-points 25 book/data/running/sweep_erf_k50.csv
 	mv book/data/running/sweep_erf_k50.* book/data/
+	rmdir book/data/running
+
+relusweep: .venv/.installed  ## run the 3220 flows of ReLU students again, into book/data (ten minutes)
+	mkdir -p book/data/running
+	for run in "6 0-19" "8 0-99" "10 0-19" "12 0-99" "20 0-19" "50 0-9"; do set -- $$run; \
+		$(BIN)/python -m lib.sweep --k $$1 --seeds $$2 --kernel relu book/data/running/sweep_relu_k$$1.csv || exit 1; done
+	mv book/data/running/sweep_relu_k*.csv book/data/
 	rmdir book/data/running
 
 clean:  ## remove the built book and the environment

@@ -67,22 +67,37 @@ _OWN, _ACROSS, _A = np.arange(2), np.arange(2, 11).reshape(3, 3), np.arange(11, 
 
 
 def symmetric_student(kernel, classes):
-    """The `SymmetricStudent` of these `Classes`, a critical point; None where the branch from the teacher has none.
+    """The `SymmetricStudent` of these `Classes`, a critical point; None if none was found.
 
     Without flipped copies: continued in the number of others, from a student that is the teacher itself. With
-    them: from there by minimization, after the copies that are to flip changed sign and all neurons
-    share the slopes that this takes away, relu(-y) = relu(y) - y.
+    them: by minimization from there, after the copies that are to flip changed sign. Since
+    relu(-y) = relu(y) - y, some neurons must supply the slopes that this takes away: all of them alike or the
+    flipped copies among themselves; of two solutions that of lower loss is returned.
     """
-    unflipped = Classes(classes.copies + classes.flipped, 0.0, classes.others, classes.averagers)
-    theta = _continue_from_teacher(kernel, unflipped)
-    if theta is not None and classes.flipped:
-        theta[_OWN[1]], theta[_A[1]] = -theta[_OWN[0]], theta[_A[0]]
-        theta[_ACROSS[1]] = theta[_ACROSS[0]]
-        theta[_ACROSS[:, 1]] = theta[_ACROSS[:, 0]] + 2.0 / (classes.neurons @ theta[_A])
-        theta = newton(kernel, classes, _minimized(kernel, classes, theta))
-        if theta is not None and -theta[_OWN[1]] < np.abs(theta[_ACROSS[1]]).max():
-            return None
-    return None if theta is None else solution(kernel, classes, theta)
+    theta = _continue_from_teacher(kernel, Classes(classes.copies + classes.flipped, 0.0, *classes[2:]))
+    if theta is None:
+        return None
+    if not classes.flipped:
+        return solution(kernel, classes, theta)
+    found = [newton(kernel, classes, _minimized(kernel, classes, start)) for start in _flipped(classes, theta)]
+    found = [solution(kernel, classes, end) for end in found if end is not None and _is_flipped(end)]
+    return min(found, key=lambda student: student.loss, default=None)
+
+
+def _flipped(classes, theta):
+    """Two guesses: the flipped copies change sign, and all neurons or they alone lean towards their teachers."""
+    theta = theta.copy()
+    theta[_OWN[1]], theta[_A[1]], theta[_ACROSS[1]] = -theta[_OWN[0]], theta[_A[0]], theta[_ACROSS[0]]
+    theta[_ACROSS[:, 1]] = theta[_ACROSS[:, 0]]
+    for helpers in (slice(0, 3), slice(1, 2)):
+        guess = theta.copy()
+        guess[_ACROSS[helpers, 1]] += 2.0 / (classes.neurons[helpers] @ theta[_A[helpers]])
+        yield guess
+
+
+def _is_flipped(theta):
+    """A flipped copy weighs its own teacher most, and more than the averager does: else that would be the copy."""
+    return -theta[_OWN[1]] > np.abs(theta[np.append(_ACROSS[1], _ACROSS[:, 1])]).max()
 
 
 def solution(kernel, classes, theta):
@@ -244,14 +259,7 @@ def _minimized(kernel, classes, theta):
         at[free] = x
         return restricted_loss(kernel, classes, at)
 
-    found = minimize(
-        lambda x: restricted(x)[0],
-        theta[free],
-        jac=lambda x: restricted(x)[1][free],
-        hess=lambda x: restricted(x)[2][np.ix_(free, free)],
-        method="trust-exact",
-        options={"gtol": 1e-6, "maxiter": 500},
-    )
+    found = minimize(lambda x: restricted(x)[0], theta[free], jac=lambda x: restricted(x)[1][free], method="BFGS")
     end = theta.copy()
     end[free] = found.x
     return end
