@@ -51,7 +51,7 @@ links: .venv/.installed  ## try every link to another site (needs the network; n
 notebooks: .venv/.installed  ## run the chapters, store their new outputs, and write book/status.md
 	$(BIN)/python tools/run_chapters.py $(NOTEBOOKS)
 
-assignments: .venv/.installed-assignments  ## check the problem sets and make their student versions (some minutes)
+assignments: .venv/.installed-assignments  ## check the problem sets and make their student versions (a quarter of an hour)
 	$(BIN)/python book/assignments/release.py
 
 grade: .venv/.installed-assignments  ## grade the folder SUBMISSIONS=..., which holds one folder a student
@@ -61,7 +61,7 @@ grade: .venv/.installed-assignments  ## grade the folder SUBMISSIONS=..., which 
 classroom: .venv/.installed-tests  ## grade a simulated class that hands in everything from right answers to attacks (10 min)
 	$(BIN)/python -m pytest tests/classroom.py
 
-bench: .venv/.installed-fast  ## time gradients, Hessian-vector products and whole flows (some minutes)
+bench: .venv/.installed-fast  ## time gradients, Hessian-vector products and whole flows (a quarter of an hour)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.kernels
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.flow
 
@@ -72,11 +72,13 @@ sweep: .venv/.installed-fast  ## run the 1000 flows of k = 50 again, into book/d
 	mv book/data/running/sweep_erf_k50.* book/data/
 	rmdir book/data/running
 
-sweeps: sweep  ## and the flows of all the other tables (some minutes)
+sweeps: sweep  ## and the flows of all the other tables (a quarter of an hour)
 	mkdir -p book/data/running
 	$(BIN)/python -m lib.sweep --k 10 book/data/running/sweep_erf_k10.csv
 	$(BIN)/python -m lib.sweep --k 20 book/data/running/sweep_erf_k20.csv
 	$(BIN)/python -m lib.sweep --k 100 --widths 2-100:2 --seeds 0-9 book/data/running/sweep_erf_k100.csv
+	for run in "6 0-19" "8 0-99" "10 0-19" "12 0-99" "20 0-19" "50 0-9"; do set -- $$run; \
+		$(BIN)/python -m lib.sweep --k $$1 --seeds $$2 --kernel relu book/data/running/sweep_relu_k$$1.csv || exit 1; done
 	mv book/data/running/* book/data/
 	rmdir book/data/running
 

@@ -15,11 +15,13 @@ from lib import (
     Network,
     PopulationLoss,
     certify,
+    copy_average_like,
     copy_average_loss,
     glorot,
     gradient_flow,
     identify,
     kernels,
+    perturbed_copies,
     sweep,
 )
 from lib.table import DTYPE, read
@@ -33,6 +35,10 @@ COMMITTED = {
     50: (range(1, 51), 20, 0, 10),
     100: (range(2, 101, 2), 10, 0, 3),
 }
+RELU_SEEDS = {6: 20, 8: 100, 10: 20, 12: 100, 20: 20, 50: 10}
+RELU_UNNAMED = {50: [(50, 7)]}  # k: (n, seed); beside copies and flipped copies one neuron that copies nobody
+# k: (n, seed) of flows that stopped near a saddle, |gradient| <= 1e-8, before they had time to leave it.
+RELU_SADDLES = {20: [(16, 11), (17, 7)]}
 SMALL = dict(k=6, widths=[2, 4], seeds=range(3))
 
 
@@ -257,3 +263,53 @@ def test_committed_end_points():
             assert identify(student, 50).kind == row["kind"] == kind
             assert abs(L(student) - row["loss"]) < 1e-9
             assert np.linalg.norm(L.gradient(student).ravel()) < 1e-10
+
+
+def relu_table(k):
+    return read(ROOT / "book" / "data" / f"sweep_relu_k{k}.csv")
+
+
+@pytest.mark.parametrize("k", RELU_SEEDS)
+def test_the_committed_relu_tables_are_complete_and_certified(k):
+    table, settings = relu_table(k)
+    assert settings == dict(k=k, kernel="relu", law="normal", rtol=1e-5, gradient_tol=1e-8)
+    runs = [(n, seed) for n in range(1, k + 1) for seed in range(RELU_SEEDS[k])]
+    assert [(row["n"], row["seed"]) for row in table] == runs
+    assert set(table["status"]) <= {"converged", "dead neuron"} and (table["gradient_norm"] <= 1e-8).all()
+    saddles, dead = table["certificate"] == "saddle", table["kind"] == "dead"
+    assert set(table["certificate"]) <= {"strict minimum", "flat", "saddle"}
+    assert [(row["n"], row["seed"]) for row in table[saddles]] == RELU_SADDLES.get(k, [])
+    assert (table["smallest_eigenvalue"][~dead & ~saddles] > 1e-4).all()
+    assert (table["smallest_eigenvalue"][dead] == 0.0).all()
+    named = {"copy-average", "copy-average-like", "perturbed-copies", "wrong-sign", "dead"}
+    assert [(row["n"], row["seed"]) for row in table if row["kind"] not in named] == RELU_UNNAMED.get(k, [])
+
+
+def sizes_of(row):
+    parts = [part.rpartition("*") for part in str(row["sizes"]).split("+")]
+    return [int(size) for count, _, size in parts if size for _ in range(int(count or 1))]
+
+
+@pytest.mark.parametrize("k", [8, 12])
+def test_committed_relu_losses_are_those_of_the_symmetric_students(k):
+    """Witness: Newton's method on a handful of numbers, which knows nothing of flows."""
+    table, _ = relu_table(k)
+    L = PopulationLoss(Network.orthonormal(k, k + 1), kernels.relu)
+    named = table[table["sizes"] != ""]
+    for kind, text in sorted({(str(row["kind"]), str(row["sizes"])) for row in named}):
+        rows = named[(named["kind"] == kind) & (named["sizes"] == text)]
+        sizes = sizes_of(rows[0])
+        make = copy_average_like if kind == "copy-average-like" else perturbed_copies
+        student = make(kernels.relu, k, len(sizes), k + 1, flipped=sizes.count(-1))
+        assert np.abs(rows["loss"] - L(student)).max() < 1e-9, (kind, text)
+
+
+@pytest.mark.parametrize("k", RELU_SEEDS)
+def test_committed_relu_rows_are_reproduced(k):
+    table, settings = relu_table(k)
+    rng = np.random.default_rng([int(time.time()) // 86400, k])  # another sample every day
+    for row in table[rng.choice(len(table), 4, replace=False)]:
+        again = sweep.flow_row(int(row["n"]), int(row["seed"]), settings)
+        assert abs(again["loss"] - row["loss"]) < 1e-9, row
+        names = ("status", "kind", "sizes", "certificate")
+        assert [again[name] for name in names] == [str(row[name]) for name in names]
