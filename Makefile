@@ -51,7 +51,7 @@ links: .venv/.installed  ## try every link to another site (needs the network; n
 notebooks: .venv/.installed  ## run the chapters, store their new outputs, and write book/status.md
 	$(BIN)/python tools/run_chapters.py $(NOTEBOOKS)
 
-assignments: .venv/.installed-assignments  ## check the problem sets and make their student versions (a quarter of an hour)
+assignments: .venv/.installed-assignments  ## check the problem sets and make their student versions (some minutes)
 	$(BIN)/python book/assignments/release.py
 
 grade: .venv/.installed-assignments  ## grade the folder SUBMISSIONS=..., which holds one folder a student
@@ -61,7 +61,7 @@ grade: .venv/.installed-assignments  ## grade the folder SUBMISSIONS=..., which 
 classroom: .venv/.installed-tests  ## grade a simulated class that hands in everything from right answers to attacks (10 min)
 	$(BIN)/python -m pytest tests/classroom.py
 
-bench: .venv/.installed-fast  ## time gradients, Hessian-vector products and whole flows (a quarter of an hour)
+bench: .venv/.installed-fast  ## time gradients, Hessian-vector products and whole flows (some minutes)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.kernels
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.flow
 

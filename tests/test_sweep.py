@@ -37,8 +37,6 @@ COMMITTED = {
 }
 RELU_SEEDS = {6: 20, 8: 100, 10: 20, 12: 100, 20: 20, 50: 10}
 RELU_UNNAMED = {50: [(50, 7)]}  # k: (n, seed); beside copies and flipped copies one neuron that copies nobody
-# k: (n, seed) of flows that stopped near a saddle, |gradient| <= 1e-8, before they had time to leave it.
-RELU_SADDLES = {20: [(16, 11), (17, 7)]}
 SMALL = dict(k=6, widths=[2, 4], seeds=range(3))
 
 
@@ -276,10 +274,9 @@ def test_the_committed_relu_tables_are_complete_and_certified(k):
     runs = [(n, seed) for n in range(1, k + 1) for seed in range(RELU_SEEDS[k])]
     assert [(row["n"], row["seed"]) for row in table] == runs
     assert set(table["status"]) <= {"converged", "dead neuron"} and (table["gradient_norm"] <= 1e-8).all()
-    saddles, dead = table["certificate"] == "saddle", table["kind"] == "dead"
-    assert set(table["certificate"]) <= {"strict minimum", "flat", "saddle"}
-    assert [(row["n"], row["seed"]) for row in table[saddles]] == RELU_SADDLES.get(k, [])
-    assert (table["smallest_eigenvalue"][~dead & ~saddles] > 1e-4).all()
+    dead = table["kind"] == "dead"
+    assert set(table["certificate"]) <= {"strict minimum", "flat"}
+    assert (table["smallest_eigenvalue"][~dead] > 1e-4).all()
     assert (table["smallest_eigenvalue"][dead] == 0.0).all()
     named = {"copy-average", "copy-average-like", "perturbed-copies", "wrong-sign", "dead"}
     assert [(row["n"], row["seed"]) for row in table if row["kind"] not in named] == RELU_UNNAMED.get(k, [])
@@ -307,7 +304,8 @@ def test_committed_relu_losses_are_those_of_the_symmetric_students(k):
 @pytest.mark.parametrize("k", RELU_SEEDS)
 def test_committed_relu_rows_are_reproduced(k):
     table, settings = relu_table(k)
-    rng = np.random.default_rng([int(time.time()) // 86400, k])  # another sample every day
+    """A random sample of the rows, run again from their seeds."""
+    rng = np.random.default_rng(k)
     for row in table[rng.choice(len(table), 4, replace=False)]:
         again = sweep.flow_row(int(row["n"]), int(row["seed"]), settings)
         assert abs(again["loss"] - row["loss"]) < 1e-9, row
