@@ -100,7 +100,7 @@ clean:  ## remove the built book and the environment
 	$(BIN)/python -m pip install --quiet -r book/assignments/requirements.txt $(CONSTRAINTS)
 	@touch $@
 
-.venv/.installed-tests: tests/requirements.txt .venv/.installed-assignments
+.venv/.installed-tests: tests/requirements.txt tools/lite-requirements.txt .venv/.installed-assignments
 	$(BIN)/python -m pip install --quiet -r tests/requirements.txt $(CONSTRAINTS)
 	@touch $@
 

@@ -25,6 +25,13 @@ def test_chapter(chapter, guard):
     assert guard(CHAPTERS[chapter]) == []
 
 
+def test_every_problem_set_is_linked_by_a_chapter():
+    texts = [cell.source for notebook in CHAPTERS.values() for cell in notebook.cells]
+    for path in (ROOT / "book" / "assignments" / "release").glob("*/*.ipynb"):
+        link = f"<{path.relative_to(ROOT / 'book').as_posix()}>`"
+        assert any(link in text for text in texts), path.name
+
+
 def test_no_definition_stands_twice():
     assert guards.repeated_definitions(CHAPTERS) == []
 
