@@ -195,7 +195,7 @@ def endless_and_deaf(submission):
 
 
 def floods(submission):
-    submission.define("while True:\n    print('water' * 10000)")
+    submission.define("while True:\n    print('water')")
 
 
 def memory_hog(submission):

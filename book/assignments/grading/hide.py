@@ -29,9 +29,10 @@ class HideTests(ClearHiddenTests):
 
 def verdict(cell, begin):
     """How the test `cell` ended. Not in the words of the error: student code can put the hidden tests into them."""
-    error = next((output for output in cell.outputs if output.output_type == "error"), None)
-    if error is None:
+    errors = [output for output in cell.outputs if output.output_type == "error"]
+    if not errors:
         return "passed"
+    error = next((output for output in errors if output.ename in STOPPED), errors[0])
     kind = error.ename if error.ename in (*dir(builtins), *STOPPED) else "an error"
     lines = cell.source.split("\n")
     hidden = next((number for number, line in enumerate(lines, 1) if begin in line), len(lines) + 1)
