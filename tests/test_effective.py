@@ -53,6 +53,14 @@ def test_disguises_are_seen_through(make, n):
     assert identify(permuted, kernel=kernels.relu)[:2] == found[:2]
 
 
+@pytest.mark.parametrize(("strength", "neurons"), [(0.01, 4), (-0.01, 4), (1e-4, 3)])
+def test_weak_neurons_count_down_to_a_thousandth(strength, neurons):
+    student = copy_average_like(kernels.relu, K, 3)
+    W = np.vstack((student.W, np.random.default_rng(0).standard_normal((1, K))))
+    a = np.append(student.a, strength / np.linalg.norm(W[-1]))
+    assert effective_network(Network(W, a)).n == neurons
+
+
 def test_other_names():
     def name(W, a, k=K):
         return identify(Network(W, a), k, kernel=kernels.relu)[:2]
