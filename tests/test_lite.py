@@ -10,14 +10,16 @@ import threading
 import urllib.request
 import zipfile
 
+import browser
 import nbformat
 import pytest
 from guards import ROOT
-from test_browser import chromium, pytestmark  # noqa: F401
 
 pytest.importorskip("jupyterlite_core", reason="jupyterlite-core is not installed (tools/lite-requirements.txt)")
 
 import build_lite  # noqa: E402
+
+pytestmark = browser.MARKS
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -54,7 +56,7 @@ def test_every_chapter_is_served_and_installs_from_there(address):
         assert changed == [build_lite.BOOTSTRAP]
 
 
-def test_a_chapter_opens(address, chromium):  # noqa: F811
+def test_a_chapter_opens(address, chromium):
     page = chromium.new_page()
     page.route("**/*", lambda route: route.continue_() if "127.0.0.1" in route.request.url else route.abort())
     page.goto(f"{address}/notebooks/index.html?path=book/setup.ipynb")
