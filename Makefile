@@ -59,7 +59,7 @@ grade: .venv/.installed-assignments  ## grade the folder SUBMISSIONS=..., which 
 	$(BIN)/python book/assignments/grade.py "$(SUBMISSIONS)"
 
 classroom: .venv/.installed-tests  ## grade a simulated class that hands in everything from right answers to attacks (10 min)
-	$(BIN)/python -m pytest tests/classroom.py
+	$(BIN)/python -m pytest tests/problem_sets.py tests/classroom.py
 
 bench: .venv/.installed-fast  ## time gradients, Hessian-vector products and whole flows (some minutes)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.kernels

@@ -180,10 +180,6 @@ def dies(submission):
     submission.answer.source = "import os\nos._exit(1)"
 
 
-def leaves(submission):
-    submission.answer.source = "exit()"
-
-
 def endless(submission):
     submission.define("while True:\n    pass")
 
@@ -292,7 +288,6 @@ KINDS = {
         Kind(deleted_tests),
         Kind(lost_metadata),
         Kind(dies, "crashed", "later"),
-        Kind(leaves, "crashed", "later"),
         Kind(endless, "timed out", "target"),
         Kind(endless_and_deaf, "timed out", "later"),
         Kind(floods, "timed out", "target"),
