@@ -58,7 +58,7 @@ grade: .venv/.installed-assignments  ## grade the folder SUBMISSIONS=..., which 
 	@test -n "$(SUBMISSIONS)" || { echo 'Which folder? For example:  make grade SUBMISSIONS=~/Downloads/one_neuron'; exit 2; }
 	$(BIN)/python book/assignments/grade.py "$(SUBMISSIONS)"
 
-classroom: .venv/.installed-tests  ## grade a simulated class that hands in everything from right answers to attacks (10 min)
+classroom: .venv/.installed-tests  ## grade a simulated class that hands in everything from right answers to attacks
 	$(BIN)/python -m pytest tests/problem_sets.py tests/classroom.py
 
 bench: .venv/.installed-fast  ## time gradients, Hessian-vector products and whole flows (some minutes)

@@ -100,7 +100,7 @@ def draw_phase_diagram():
 FIGURES = {
     "live_one_neuron": draw_one_neuron,
     "live_copy_or_average": draw_copy_or_average,
-    "live_flow": draw_flow,
+    "live_watch_the_flow": draw_flow,
     "live_phase_diagram": draw_phase_diagram,
 }
 

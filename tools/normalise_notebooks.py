@@ -1,14 +1,10 @@
-"""Drop from executed notebooks what differs from machine to machine.
-
-    python tools/normalise_notebooks.py book/*.ipynb
+"""Drop from executed notebooks what differs from machine to machine; tools/run_chapters.py calls it.
 
 What is left depends on the chapter alone: running it again changes nothing in git unless a result changed.
 """
 
 import base64
 import io
-import sys
-from pathlib import Path
 
 import nbformat
 from PIL import Image
@@ -54,15 +50,3 @@ def in_256_colours(png):
     smaller = io.BytesIO()
     picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(smaller, "PNG", optimize=True)
     return base64.b64encode(smaller.getvalue()).decode() + "\n"
-
-
-def main(paths):
-    for path in map(Path, paths):
-        notebook = nbformat.read(path, as_version=4)
-        normalise(notebook)
-        nbformat.validate(notebook)
-        nbformat.write(notebook, path)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
