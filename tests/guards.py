@@ -295,3 +295,13 @@ def unknown_citations(text, bibliography):
     known = set(re.findall(r"^@\w+\{\s*([^,\s]+)", bibliography, re.MULTILINE))
     cited = re.findall(r"\{cite[:\w]*\}`([^`]+)`", text)
     return sorted({key.strip() for keys in cited for key in keys.split(",")} - known)
+
+
+def uneven_table_rows(text):
+    """Rows of Markdown tables with more or fewer cells than their heading: the page drops or shifts what is in them."""
+    complaints = []
+    for table in re.findall(r"(?:^\|.*\n?)+", text, re.MULTILINE):
+        rows = table.splitlines()
+        columns = [len(re.findall(r"(?<!\\)\|", re.sub(r"\$[^$]*\$|`[^`]*`", "", row))) for row in rows]
+        complaints += [row for row, count in zip(rows, columns, strict=True) if count != columns[0]]
+    return complaints

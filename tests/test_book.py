@@ -74,6 +74,12 @@ def test_every_citation_is_in_the_bibliography():
     assert guards.unknown_citations("\n".join(texts), BIBLIOGRAPHY) == []
 
 
+def test_every_table_is_even():
+    texts = [path.read_text("utf-8") for path in TEXTS]
+    texts += [cell.source for notebook in CHAPTERS.values() for cell in notebook.cells if cell.cell_type == "markdown"]
+    assert [row for text in texts for row in guards.uneven_table_rows(text)] == []
+
+
 def test_toc_lists_exactly_the_files_of_the_book():
     stored = {f"book/{path.stem}" for path in [*ROOT.glob("book/*.ipynb"), *TEXTS]}
     assert len(toc_entries(TOC)) == len(set(toc_entries(TOC)))

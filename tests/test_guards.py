@@ -160,6 +160,11 @@ def test_unknown_citations_are_found():
     assert guards.unknown_citations(text, bibliography) == ["williams1997"]
 
 
+def test_uneven_tables_are_found():
+    table = "| n | kind |\n| --- | --- |\n| $|w|$ | `a|b` |\n| 2 |\n\n| k |\n| - |\n| 3 | 4 |\n"
+    assert guards.uneven_table_rows("Text with | alone.\n\n" + table) == ["| 2 |", "| 3 | 4 |"]
+
+
 def test_empty_sites_are_found(tmp_path):
     toc = {"root": "book/intro", "parts": [{"chapters": [{"file": "book/a", "sections": [{"file": "book/b"}]}]}]}
     assert toc_entries(toc) == ["book/intro", "book/a", "book/b"]
