@@ -12,6 +12,8 @@ A cluster: pass any concurrent.futures.Executor whose workers can import lib, on
 
     sweep(1000, range(100, 1001, 100), range(20), path="k1000.csv", executor=dask_client.get_executor())
     sweep(1000, range(100, 1001, 100), range(20), path="k1000.csv", executor=mpi4py.futures.MPIPoolExecutor())
+
+the second in a script started by `mpiexec -n 65 python -m mpi4py.futures script.py`.
 """
 
 import argparse

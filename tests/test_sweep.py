@@ -2,10 +2,12 @@
 
 import concurrent.futures
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -174,6 +176,25 @@ def test_a_dask_cluster_survives_a_killed_worker(tmp_path):
     lines = path.read_text("utf-8").splitlines()[4:]
     assert len(lines) == len({tuple(line.split(",")[:3]) for line in lines}) == 25
     same(table, sweep.sweep(10, range(3, 8), range(5), executor=in_process()))
+
+
+def test_an_mpi_pool_makes_the_same_table(tmp_path, small_table):
+    """As the description of lib.sweep says it, on one process that hands out flows and two that run them."""
+    pytest.importorskip("mpi4py", exc_type=ImportError)
+    launcher = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.defpath]))
+    if launcher is None:
+        pytest.skip("needs mpiexec")
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import mpi4py.futures\nfrom lib.sweep import sweep\n"
+        "if __name__ == '__main__':\n"
+        "    with mpi4py.futures.MPIPoolExecutor() as pool:\n"
+        f"        sweep(6, [2, 4], range(3), path={str(tmp_path / 'table.csv')!r}, executor=pool)\n"
+    )
+    command = [launcher, "-n", "3", sys.executable, "-m", "mpi4py.futures", str(script)]
+    subprocess.run(command, check=True, capture_output=True, timeout=300, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    table, _ = read(tmp_path / "table.csv")
+    same(table, small_table)
 
 
 @pytest.mark.parametrize(
