@@ -1,0 +1,21 @@
+"""tools/line_breaks.py: where the lines of a page may break, and where not."""
+
+from line_breaks import break_names, hold_formulas
+
+MATH = '<span class="math notranslate nohighlight">{}</span>'
+
+
+def test_names_in_tables_break_at_their_joints():
+    name = '<td><p><code class="a_b c.d"><span class="pre">L.hessian_operator(student)</span></code></p></td>'
+    broken = name.replace("L.hessian_operator(", "L.<wbr>hessian_<wbr>operator(<wbr>")
+    assert break_names(name) == broken
+    assert break_names("<td>a_b</td><p><code>a_b</code></p>") == "<td>a_b</td><p><code>a_b</code></p>"
+    assert break_names("<td><code>__sub__</code></td>") == "<td><code>__sub__</code></td>"
+
+
+def test_short_formulas_keep_their_punctuation():
+    k, long = MATH.format(r"\(k\)"), MATH.format("\\(" + "x" * 60 + "\\)")
+    assert hold_formulas(f"for {k}, and") == f'for <span class="held">{k},</span> and'
+    assert hold_formulas(f"({k} is)") == f'<span class="held">({k}</span> is)'
+    assert hold_formulas(f"for {k} and") == f"for {k} and"
+    assert hold_formulas(f"for {long}, and") == f"for {long}, and"
