@@ -1,6 +1,11 @@
-"""Chromium for tests that look at pages as a reader does; its fixtures are in conftest.py."""
+"""Chromium for tests that look at pages as a reader does, and a server of pages; their fixtures are in conftest.py."""
 
+import contextlib
+import functools
+import http.server
+import re
 import shutil
+import threading
 
 import pytest
 
@@ -24,13 +29,29 @@ MARKS = [
 ]
 
 
-def opened(context, path):
-    """The page of a file, with `requests` to other hosts and script `errors` noted."""
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+@contextlib.contextmanager
+def served(folder):
+    """The address at which a server on this machine shows the folder."""
+    handler = functools.partial(Quiet, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def opened(context, address):
+    """The page at an address, with `requests` to other hosts and script `errors` noted."""
     page = context.new_page()
     page.requests, page.errors = [], []
+    host = re.match(r"http://[^/]*/|file:", address).group()
 
     def refuse(route):
-        if route.request.url.startswith(("file:", "data:", "blob:")):
+        if route.request.url.startswith((host, "data:", "blob:")):
             return route.continue_()
         page.requests.append(route.request.url)
         return route.abort()
@@ -38,7 +59,7 @@ def opened(context, path):
     page.route("**/*", refuse)
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     page.on("console", lambda message: page.errors.append(message.text) if message.type == "error" else None)
-    page.goto(path.as_uri(), wait_until="load")
+    page.goto(address, wait_until="load")
     return page
 
 

@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import browser
+import built_book
 import pytest
 
 from lib.sweep import compile_apart
@@ -21,14 +22,21 @@ def chromium():
         chromium.close()
 
 
+@pytest.fixture(scope="session")
+def address():
+    """Where a server on this machine shows the built book."""
+    with browser.served(built_book.site()) as address:
+        yield address
+
+
 @pytest.fixture
 def look(chromium):
-    """look(page file, width, colours, **options of the context): the open page, its formulas set."""
+    """look(file or address of a page, width, colours, **options of the context): the open page, its formulas set."""
     contexts = []
 
-    def open_page(path, width=1200, colours="light", **options):
+    def open_page(page, width=1200, colours="light", **options):
         contexts.append(chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=colours, **options))
-        page = browser.opened(contexts[-1], path)
+        page = browser.opened(contexts[-1], page if isinstance(page, str) else page.as_uri())
         if options.get("java_script_enabled", True) and page.locator("script[src*=mathjax]").count():
             page.evaluate("MathJax.startup.promise")
         return page

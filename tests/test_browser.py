@@ -1,4 +1,4 @@
-"""The pages as a reader sees them: opened from disk in Chromium, with every other host out of reach."""
+"""The pages as a reader sees them: opened in Chromium from disk and from a server, every other host out of reach."""
 
 import browser
 import built_book
@@ -40,6 +40,28 @@ def test_page_fits_a_phone(look, name):
     widths = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
     assert widths[0] <= widths[1] == 375
     assert complaints(page) == []
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_page_works_from_a_server(look, address, name):
+    page = look(f"{address}/{name}.html")
+    assert complaints(page) == []
+    assert page.locator("article .math mjx-container").count() >= page.locator("article .math").count()
+    assert page.locator("one-neuron, copy-or-average, watch-the-flow, phase-diagram").evaluate_all(
+        "figures => figures.every(figure => figure.querySelector('[aria-live]').textContent.length > 20)"
+    )
+
+
+@pytest.mark.parametrize("served", [False, True], ids=["from disk", "from a server"])
+def test_search_finds_a_word(look, address, served):
+    """From disk too, though there the browser refuses to fetch the lines around the word."""
+    page = look(f"{address if served else built_book.site().as_uri()}/search.html?q=saddle")
+    found = page.locator("#search-results li a")
+    found.first.wait_for()
+    assert {"critical_points.html", "phase_diagram.html"} <= {
+        link.partition("?")[0].rpartition("/")[2] for link in found.evaluate_all("links => links.map(a => a.href)")
+    }
+    assert (complaints(page) if served else page.requests) == []
 
 
 def test_text_is_legible_in_both_colours(look):

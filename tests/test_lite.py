@@ -3,10 +3,7 @@
 Not tested, because it needs the network: that Python starts in the browser, installs the wheel and runs a chapter.
 """
 
-import functools
-import http.server
 import io
-import threading
 import urllib.request
 import zipfile
 
@@ -22,44 +19,36 @@ import build_lite  # noqa: E402
 pytestmark = browser.MARKS
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *arguments):
-        pass
-
-
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
+def lite(tmp_path_factory):
     """Where a server on this machine shows the site: JupyterLite's service worker does not start from disk."""
     folder = tmp_path_factory.mktemp("site")
     build_lite.build(folder)
-    handler = functools.partial(Quiet, directory=folder)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/lite"
-        server.shutdown()
+    with browser.served(folder) as address:
+        yield f"{address}/lite"
 
 
-def test_wheel_of_lib_is_served(address):
-    index = urllib.request.urlopen(f"{address}/pypi/all.json").read().decode()
+def test_wheel_of_lib_is_served(lite):
+    index = urllib.request.urlopen(f"{lite}/pypi/all.json").read().decode()
     name = next(part for part in index.split('"') if part.startswith("copy_average_book") and part.endswith(".whl"))
-    wheel = zipfile.ZipFile(io.BytesIO(urllib.request.urlopen(f"{address}/pypi/{name}").read()))
+    wheel = zipfile.ZipFile(io.BytesIO(urllib.request.urlopen(f"{lite}/pypi/{name}").read()))
     ours = {f"lib/{path.name}" for path in (ROOT / "lib").glob("*.py")}
     assert ours <= set(wheel.namelist())
 
 
-def test_every_chapter_is_served_and_installs_from_there(address):
+def test_every_chapter_is_served_and_installs_from_there(lite):
     for path in (ROOT / "book").glob("*.ipynb"):
-        served = nbformat.reads(urllib.request.urlopen(f"{address}/files/book/{path.name}").read(), as_version=4)
+        served = nbformat.reads(urllib.request.urlopen(f"{lite}/files/book/{path.name}").read(), as_version=4)
         stored = nbformat.read(path, as_version=4)
         sources = [[cell.source for cell in notebook.cells] for notebook in (stored, served)]
         changed = [new for old, new in zip(*sources, strict=True) if old != new]
         assert changed == [build_lite.BOOTSTRAP]
 
 
-def test_a_chapter_opens(address, chromium):
+def test_a_chapter_opens(lite, chromium):
     page = chromium.new_page()
     page.route("**/*", lambda route: route.continue_() if "127.0.0.1" in route.request.url else route.abort())
-    page.goto(f"{address}/notebooks/index.html?path=book/setup.ipynb")
+    page.goto(f"{lite}/notebooks/index.html?path=book/setup.ipynb")
     page.get_by_role("heading", name="Students, teachers and Gaussian kernels").wait_for(timeout=60_000)
     page.get_by_text(build_lite.BOOTSTRAP).first.wait_for()
     page.close()
