@@ -1,4 +1,4 @@
-"""The book as a PDF, where the machine has TeX: it is set without errors and nothing runs over the edge of a page."""
+"""The book as a PDF, where there is TeX: no errors, links that lead somewhere, nothing over the edge of a page."""
 
 import re
 import shutil
@@ -33,6 +33,10 @@ def test_every_letter_has_a_glyph(log):
 def test_nothing_runs_over_the_edge(log):
     """TeX reports lines that are too long by so many points; a centimetre is 28 of them."""
     assert [width for width in re.findall(r"Overfull \\hbox \((\d+)", log) if int(width) > 28] == []
+
+
+def test_every_link_has_a_target(log):
+    assert "undefined references" not in log
 
 
 def test_it_is_a_book(log):
