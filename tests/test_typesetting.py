@@ -1,6 +1,8 @@
-"""tools/line_breaks.py: where the lines of a page may break, and where not."""
+"""tools/line_breaks.py and tools/pdf.py: where lines may break, and how wide the columns of a table are."""
 
+from docutils import nodes
 from line_breaks import break_names, hold_formulas
+from pdf import LINE, widths
 
 MATH = '<span class="math notranslate nohighlight">{}</span>'
 
@@ -19,3 +21,13 @@ def test_short_formulas_keep_their_punctuation():
     assert hold_formulas(f"({k} is)") == f'<span class="held">({k}</span> is)'
     assert hold_formulas(f"for {k} and") == f"for {k} and"
     assert hold_formulas(f"for {long}, and") == f"for {long}, and"
+
+
+def test_columns_hold_their_longest_word_and_share_the_rest():
+    def column(*texts):
+        return [nodes.entry("", nodes.paragraph("", text)) for text in texts]
+
+    columns = [column("n", "12"), column("check", "test_some_thing"), column("claim", "a b c " * 40)]
+    narrow, names, long = widths(columns)
+    assert narrow >= len("12") and names >= len("thing") and narrow < names < long
+    assert abs(narrow + names + long - LINE) <= 2
