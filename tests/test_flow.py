@@ -16,6 +16,7 @@ from lib import (
     kernels,
     perturbed_copies,
 )
+from lib.certificate import newton_step, settles
 from lib.ndf import ALPHA, GAMMA, LEFT_OVER
 
 
@@ -236,6 +237,30 @@ def test_certificates_by_products_agree_with_the_dense_spectrum(n):
         smallest = np.linalg.eigvalsh(L.hessian(point))[0]
         assert certificate.kind == ("strict minimum" if smallest > 0 else "saddle")
         np.testing.assert_allclose(certificate.smallest_eigenvalue, smallest, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("slope", "curvature", "x", "settled"),
+    [
+        (lambda x: -np.exp(-x), lambda x: np.exp(-x), 20.0, False),
+        (lambda x: -(x**-2.0), lambda x: 2 * x**-3.0, 1e4, False),
+        (lambda x: x + x**2, lambda x: 1 + 2 * x, 0.05, True),
+    ],
+    ids=["exponential valley", "1/x", "minimum"],
+)
+def test_newton_steps_settle_at_minima_and_not_in_valleys(slope, curvature, x, settled):
+    """A valley to infinity leaves a Newton step of a third or more, however small its gradient is."""
+
+    class Hessian:
+        gradient = np.array([slope(x)])
+
+        def solve(self, shift, b, tolerance):
+            return b / curvature(x), 1
+
+    none = np.empty((1, 0))
+    step = newton_step(Hessian(), none)
+    np.testing.assert_allclose(step, -slope(x) / curvature(x))
+    assert settles(Hessian(), none, step, np.array([slope(x + step[0])])) == settled
 
 
 def test_glorot_has_the_stated_variances_and_a_fixed_order():
