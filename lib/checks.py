@@ -29,7 +29,7 @@ def number(name, yours, integer=False):
     """Return `yours` as a plain float, or int if `integer`; anything else than a finite plain number fails."""
     kinds, expected = (_INTEGERS, "an integer") if integer else (_INTEGERS + _REALS, "a number, such as 1.5")
     _expect(type(yours) in kinds, name, yours, expected, f"the type is {type(yours).__name__}")
-    _expect(np.isfinite(yours), name, yours, "a finite number", "no limit or division by zero occurs here")
+    _expect(np.isfinite(yours), name, yours, "a finite number", "look for an overflow or a division by zero")
     return int(yours) if integer else float(yours)
 
 
@@ -40,7 +40,7 @@ def array(name, yours, shape):
         yours = np.array([number(f"an entry of {name}", entry) for entry in yours])
     _expect(type(yours) is np.ndarray and yours.dtype.kind in "if", name, yours, expected, "it holds real numbers")
     _expect(yours.shape == tuple(shape), name, f"shape {yours.shape}", f"shape {tuple(shape)}", "one entry for each")
-    _expect(np.isfinite(yours).all(), name, yours, "finite entries", "no limit or division by zero occurs here")
+    _expect(np.isfinite(yours).all(), name, yours, "finite entries", "look for an overflow or a division by zero")
     return yours.astype(np.float64)
 
 

@@ -14,6 +14,8 @@ from guards import ROOT
 from simulated_class import CLASS, KINDS, Target, expected_score, hand_in
 
 ASSIGNMENTS = ROOT / "book" / "assignments"
+if not (ASSIGNMENTS / "source").is_dir():
+    pytest.skip("the sources of the problem sets are kept elsewhere", allow_module_level=True)
 TARGETS = {
     "critical_points": Target(
         cell="critical_points-price-answer",

@@ -14,6 +14,8 @@ import pytest
 from guards import ROOT
 
 SOURCES = ROOT / "book" / "assignments" / "source"
+if not SOURCES.is_dir():
+    pytest.skip("the sources of the problem sets are kept elsewhere", allow_module_level=True)
 SETS = ["critical_points", "optimal_copy_average", "one_neuron", "gradient_flow", "relu"]
 
 # Before each case `right` is the solution's function, and Agreeable a number that claims to equal all others.

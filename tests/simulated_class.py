@@ -3,6 +3,7 @@
 `KINDS` says how each is made and which tests it must fail; `small_set` is a problem set that grades in seconds.
 """
 
+import base64
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,10 @@ from pathlib import Path
 
 import nbformat
 from nbformat import v4
+
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNiAAAABgADNjd8qAAAAABJRU5ErkJggg=="
+)
 
 
 @dataclass(frozen=True)
@@ -216,6 +221,39 @@ def leaks(submission):
     submission.define("print(In)\nraise type(In[-1][-400:], (ValueError,), {})(In[-1])")
 
 
+def decorates(submission):
+    """Right, with a picture beside it and HTML in its words and in a raw cell that would run or fetch in a page."""
+    bad = (
+        '<img src=x onerror="document.title = 1"><img src="https://example.org/seen.png">'
+        '<script>document.title = 2</script>'
+        '<iframe src="https://example.org"></iframe><link rel="stylesheet" href="https://example.org/a.css">'
+        '<object data="https://example.org"></object><svg onload="document.title = 3"></svg>'
+        '<base href="https://example.org">'
+        '<meta http-equiv="refresh" content="0; url=https://example.org"><form action="https://example.org"></form>'
+        '<details ontoggle="document.title = 4" open>x</details><style>@import "https://example.org/b.css";</style>'
+        '<a href="javascript:document.title = 5">y</a><p style="background: url(https://example.org)">z</p>'
+        "<img src='data:text/html,<script>1</script>'>"
+    )
+    words = f"A *square* is $x^2<y$.\n\n![mine](proof.png) ![theirs](https://example.org/other.png)\n\n{bad}\n"
+    submission["small-words"].source = words
+    submission.notebook.cells.append(v4.new_raw_cell(bad))
+    submission.files["proof.png"] = PIXEL
+
+
+def words_elsewhere(submission):
+    """Answers in a cell of its own, below the one that asks."""
+    empty = next(cell for cell in submission.release.cells if grade_id(cell) == "small-words")
+    submission["small-words"].source = empty.source
+    place = submission.notebook.cells.index(submission["small-words"])
+    submission.notebook.cells.insert(place + 1, v4.new_markdown_cell("A square is never negative."))
+
+
+def brings_a_module(submission):
+    submission.notebook.cells.insert(1, v4.new_code_cell("from helper import length"))
+    submission.define("return length(*arguments)")
+    submission.files["helper.py"] = b"def length(v):\n    return sum(x * x for x in v) ** 0.5\n"
+
+
 def writes_outside(submission):
     """Tries every folder that it can name, then answers right: the marks stay, the files must not."""
     places = "['/tmp', '/var/tmp', os.path.expanduser('~'), '..', '../../..', {course!r}, {home!r}]"
@@ -295,6 +333,9 @@ KINDS = {
         Kind(disk_hog, loses="target"),
         Kind(float_subclass, loses="target"),
         Kind(leaks, loses="target"),
+        Kind(decorates),
+        Kind(words_elsewhere),
+        Kind(brings_a_module),
         Kind(writes_outside),
         Kind(spies, loses="target", walled=True),
         Kind(calls_home, loses="target", walled=True),
@@ -342,6 +383,8 @@ def hand_in(folder, name, source, release, target, kinds, **facts):
                     )
             content = nbformat.writes(submission.notebook).encode()
         (student / f"{name}.ipynb").write_bytes(content)
+        for file, data in submission.files.items():
+            (student / file).write_bytes(data)
 
 
 def expected_score(release, target, kind):

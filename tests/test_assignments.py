@@ -1,6 +1,8 @@
 """Grading from end to end: a class made by code is graded, and every score, status and file is what it has to be."""
 
 import csv
+import html.parser
+import importlib.util
 import os
 import shutil
 import signal
@@ -8,9 +10,11 @@ import socket
 import subprocess
 import sys
 import time
+import unicodedata
 from pathlib import Path
 from types import SimpleNamespace
 
+import browser
 import nbformat
 import psutil
 import pytest
@@ -150,6 +154,84 @@ def test_feedback_holds_verdicts_and_no_hidden_test(classroom):
     assert "not passed: CellTimeoutError" in pages["endless"] and "not passed: KernelDied" in pages["dies"]
 
 
+class Elements(html.parser.HTMLParser):
+    """All elements of a page, (tag, attributes)."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.found = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+
+
+def feedback_page(course, student):
+    return course / "feedback" / student / "small" / "small.html"
+
+
+def test_feedback_shows_words_and_pictures_and_nothing_that_runs_or_loads(classroom):
+    page = feedback_page(classroom.course, "decorates").read_text("utf-8")
+    elements = Elements(page).found
+    forbidden = {"script", "iframe", "object", "svg", "form", "details", "link", "base", "embed"}
+    assert not forbidden & {tag for tag, _ in elements}
+    assert [attributes for tag, attributes in elements if tag == "meta"] == [{"charset": "utf-8"}]
+    assert not [name for _, attributes in elements for name in attributes if name.startswith("on")]
+    loaded = [attributes["src"] for _, attributes in elements if "src" in attributes]
+    assert loaded == ["proof.png"] and feedback_page(classroom.course, "decorates").with_name(loaded[0]).is_file()
+    assert "javascript:" not in [attributes.get("href", "").partition("document")[0] for _, attributes in elements]
+    assert "$x^2&lt;y$" in page and "<em>square</em>" in page
+    assert "@import" not in "".join(part.partition("</style>")[0] for part in page.split("<style")[1:])
+
+
+@pytest.mark.skipif(browser.CHROMIUM is None, reason="no Chromium or Chrome on PATH (apt-get install chromium)")
+def test_feedback_runs_nothing_in_a_browser(classroom, look):
+    page = look(feedback_page(classroom.course, "decorates"))
+    page.wait_for_timeout(1000)
+    assert page.requests == [] and page.url.endswith("small.html") and page.title() == "small"
+
+
+def test_words_in_another_cell_are_not_lost(classroom):
+    row = classroom.rows["words_elsewhere"]
+    assert row["needs_marking"] == "yes" and "words in cells of the student's own" in row["note"]
+    assert classroom.rows["correct"]["note"] == ""
+
+
+def test_submissions_are_found_and_what_is_not_taken_is_named(tmp_path, monkeypatch, capsys):
+    course = new_course(tmp_path)
+    monkeypatch.syspath_prepend(course)
+    spec = importlib.util.spec_from_file_location("grade_of_a_course", course / "grade.py")
+    grade_module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(grade_module)
+    folder, taken = tmp_path / "handed_in", {}
+    for student, name in [
+        ("copy", "Copy of small.ipynb"),
+        ("name first", "Mueller_small.ipynb"),
+        ("capitals", "SMALL (2).ipynb"),
+        ("deep", "week 1/small.ipynb"),
+    ]:
+        taken[student] = folder / student / name
+        taken[student].parent.mkdir(parents=True)
+        taken[student].write_text("{}")
+    for name in ("smaller.ipynb", "too_small_talk/other.ipynb", ".ipynb_checkpoints/small.ipynb", "dismall.ipynb"):
+        path = folder / "others" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+    (folder / "others" / "small.ipynb").symlink_to(taken["copy"])
+    (folder / "deep" / "old_small.ipynb").write_text("{}")
+    os.utime(folder / "deep" / "old_small.ipynb", (0, 0))
+    (folder / "small.ipynb").write_text("{}")
+    found = grade_module.submissions(folder)
+    assert {student: notebook for (student, _), (_, notebook, _) in found.items() if notebook} == taken
+    assert found["copy", "small"][2] == "" and found["deep", "small"][2] == "the newest of 2, week 1/small.ipynb"
+    _, notebook, note = found["others", "small"]
+    assert notebook is None
+    assert note == "not taken, by its name or as a link: dismall.ipynb, other.ipynb, small.ipynb, smaller.ipynb"
+    assert "in no folder of a student: small.ipynb" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="No notebook called after a problem set"):
+        grade_module.submissions(folder / "others")
+
+
 @pytest.fixture(scope="module")
 def course_of_four(tmp_path_factory):
     """A course and its submissions, graded until the run was interrupted; and the students that were done by then."""
@@ -198,6 +280,20 @@ with Gradebook("sqlite:///{course / "gradebook.db"}") as gradebook:
     marked = rows["hard_coded"]
     assert (marked["score"], marked["by_hand"], marked["needs_marking"]) == ("6.0", "2.0", "no")
     assert "Why not zero?" in (course / "feedback" / "hard_coded" / "small" / "small.html").read_text("utf-8")
+
+
+def test_another_folder_adds_to_the_table(course_of_four):
+    """A late submission, by a student whose name no folder of nbgrader may have, in the letters of a Mac."""
+    course, submissions, _ = course_of_four
+    name, late = "Zoë O'Brien", submissions.parent / "late"
+    home = late / unicodedata.normalize("NFD", name)
+    home.mkdir(parents=True)
+    shutil.copy(submissions / "correct" / "small.ipynb", home)
+    _, before = grade(course, submissions)
+    said, rows = grade(course, late)
+    assert "small  Zoë O_Brien: graded" in said and len(said.splitlines()) == 2 + (not WALLS)
+    assert float(rows.pop(name)["automatic"]) == 8
+    assert rows == before
 
 
 def test_without_bubblewrap_it_says_so_and_limits_what_it_can(tmp_path):

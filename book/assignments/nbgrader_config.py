@@ -37,3 +37,5 @@ c.GenerateFeedback.preprocessors = [
     "grading.hide.HideTests",
     "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
 ]
+# Texts of students cannot run anything in the pages of the feedback and of the formgrader, nor load from elsewhere.
+c.HTMLExporter.filters = {"markdown2html": "grading.hide.markdown_to_html"}

@@ -22,6 +22,8 @@ MARKERS = {"SOLUTION": "solutions", "HIDDEN TESTS": "hidden tests", "MARK SCHEME
 
 
 def main():
+    if not list(COURSE.glob("source/*/*.ipynb")):
+        sys.exit(f"There is no problem set in {COURSE / 'source'}")
     with tempfile.TemporaryDirectory() as folder:
         course, submissions = Path(folder, "course"), Path(folder, "submissions")
         course.mkdir()
@@ -50,17 +52,26 @@ def check(course, submissions):
             shutil.copy(path, submissions / student)
         complaints += [f"{name}: {leak}" for leak in leaks(source, nbformat.read(release, as_version=4))]
 
-    subprocess.run([sys.executable, course / "grade.py", submissions], check=True)
+    print("Grading the sources and the untouched student versions ...", flush=True)
+    graded = subprocess.run([sys.executable, course / "grade.py", submissions], capture_output=True, text=True)
+    if graded.returncode:
+        sys.exit(f"They cannot be graded:\n{graded.stdout}{graded.stderr}")
     with open(course / "grades.csv", newline="", encoding="utf-8") as file:
         rows = {(row["student"], row["set"]): row for row in csv.DictReader(file)}
     for name in sources:
         solved, untouched = rows["source", name], rows["untouched", name]
+        ran = {
+            student: nbformat.read(course / "autograded" / student / name / f"{name}.ipynb", as_version=4)
+            for student in ("source", "untouched")
+        }
         if solved["status"] != "graded" or solved["automatic"] != solved["automatic_max"]:
-            complaints.append(f"{name}: the source gets {solved['automatic']} of {solved['automatic_max']}, {solved}")
+            failed = ", ".join(grade_id(cell) for cell in ran["source"].cells if is_test(cell) and error_of(cell))
+            complaints.append(
+                f"{name}: the source gets {solved['automatic']} of {solved['automatic_max']} points, it fails {failed}"
+            )
         if untouched["status"] != "graded" or float(untouched["score"]):
             complaints.append(f"{name}: the untouched student version gets {untouched['score']}, {untouched}")
-        graded = nbformat.read(course / "autograded" / "untouched" / name / f"{name}.ipynb", as_version=4)
-        complaints += [f"{name}: {complaint}" for complaint in unhelpful(graded)]
+        complaints += [f"{name}: {complaint}" for complaint in unhelpful(ran["untouched"])]
     return complaints
 
 
@@ -84,11 +95,15 @@ def unhelpful(graded):
     """The tests of an executed untouched student version that pass, or fail without saying what is to be written."""
     for cell in graded.cells:
         if is_test(cell):
-            error = next((output for output in cell.outputs if output.output_type == "error"), None)
+            error = error_of(cell)
             if error is None:
                 yield f"{grade_id(cell)} passes without an answer"
             elif error.ename not in ("NotImplementedError", "AssertionError") or len(error.evalue) < 20:
                 yield f"{grade_id(cell)} fails without saying what to write: {error.ename}: {error.evalue}"
+
+
+def error_of(cell):
+    return next((output for output in cell.outputs if output.output_type == "error"), None)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,43 @@
-"""Feedback that a student may keep: scores, comments and verdicts, but no hidden tests nor what could print them."""
+"""Feedback that a student may keep: scores, comments and verdicts, but no hidden tests nor what could print them.
+
+What a student wrote is shown as text: nothing in it runs, and a page fetches nothing from elsewhere.
+"""
 
 import builtins
 import re
 
+import bleach
+from jinja2 import pass_context
+from nbconvert.exporters import HTMLExporter
 from nbformat.v4 import new_output
 from nbgrader.preprocessors import ClearHiddenTests
 
 from .repair import STOPPED, is_test
 
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+
+TAGS = {"br", "dd", "del", "div", "dl", "dt", "hr", "img", "p", "pre", "s", "span", "sub", "sup", "u"}
+TAGS |= {"h1", "h2", "h3", "h4", "h5", "h6", "table", "tbody", "td", "th", "thead", "tr", *bleach.ALLOWED_TAGS}
+# Attached to the notebook, or beside it.
+PICTURE = re.compile(r"data:image/|[^/\\:?#]+\.(?:png|jpe?g|gif|webp)$", re.IGNORECASE)
+
+_exporter = HTMLExporter()
+
+
+@pass_context
+def markdown_to_html(context, source):
+    """The filter that turns the Markdown of a notebook into HTML, with all else than TAGS left as the text it is."""
+    html = _exporter.markdown2html(context, source)
+    return bleach.clean(html, tags=TAGS, attributes=harmless, protocols={"data", "http", "https", "mailto"})
+
+
+def harmless(tag, name, value):
+    """Whether the attribute may stay: a page may link to another address, but not load anything from it."""
+    if tag == "img":
+        return name in ("alt", "title", "width", "height") or (name == "src" and PICTURE.match(value) is not None)
+    if tag == "a":
+        return name == "title" or (name == "href" and not value.lower().lstrip().startswith("data:"))
+    return name == "class"
 
 
 class HideTests(ClearHiddenTests):

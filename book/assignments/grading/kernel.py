@@ -4,6 +4,7 @@ python -P kernel.py '{"RLIMIT_AS": 2147483648}' -f connection_file
 """
 
 import json
+import os
 import resource
 import runpy
 import sys
@@ -12,4 +13,5 @@ for name, limit in json.loads(sys.argv.pop(1)).items():
     hard = resource.getrlimit(getattr(resource, name))[1]
     limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
     resource.setrlimit(getattr(resource, name), (limit, limit))
+sys.path.append(os.getcwd())  # modules that were handed in beside the notebook; behind all others
 runpy.run_module("ipykernel_launcher", run_name="__main__")

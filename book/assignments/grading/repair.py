@@ -7,11 +7,18 @@ metadata comes from the release.
 
 import copy
 import re
+import textwrap
 
 import nbformat
 from nbformat import v4
 
-NEW_CELL = {"code": v4.new_code_cell, "markdown": v4.new_markdown_cell, "raw": v4.new_raw_cell}
+
+def as_text(source):
+    """A raw cell would be put into pages as it is, whatever HTML it holds."""
+    return v4.new_markdown_cell(textwrap.indent(source, "    "))
+
+
+NEW_CELL = {"code": v4.new_code_cell, "markdown": v4.new_markdown_cell, "raw": as_text}
 
 # The names of errors that the sandbox puts in place of outputs, and what they mean for a submission.
 STOPPED = {"CellTimeoutError": "timed out", "NotebookTimeout": "timed out", "KernelDied": "crashed"}
@@ -87,6 +94,14 @@ def rebuilt(cell, given):
     if new.cell_type == "markdown" and cell.get("attachments"):
         new.attachments = cell.attachments  # a photographed derivation
     return new
+
+
+def words_elsewhere(submitted, release):
+    """Whether a student wrote text into cells of their own: an answer may be there and not where it was asked for."""
+    known = {grade_id(cell) for cell in release.cells if grade_id(cell)}
+    given = {text(cell).strip() for cell in release.cells}
+    own = (cell for cell in submitted.cells if cell.cell_type == "markdown" and grade_id(cell) not in known)
+    return any(text(cell).strip() not in given | {""} for cell in own)
 
 
 def tests(known):
