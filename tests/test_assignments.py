@@ -289,8 +289,12 @@ def test_another_folder_adds_to_the_table(course_of_four):
     home = late / unicodedata.normalize("NFD", name)
     home.mkdir(parents=True)
     shutil.copy(submissions / "correct" / "small.ipynb", home)
+    (late / "absent").mkdir()
     _, before = grade(course, submissions)
     said, rows = grade(course, late)
+    assert grade(course, submissions)[1] == rows
+    absent = rows.pop("absent")
+    assert (absent["status"], absent["score"]) == ("missing", "0.0")
     assert "small  Zoë O_Brien: graded" in said and len(said.splitlines()) == 2 + (not WALLS)
     assert float(rows.pop(name)["automatic"]) == 8
     assert rows == before

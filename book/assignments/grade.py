@@ -109,7 +109,10 @@ def grade(student, name, name_of_student, notebook, selected):
     with suppress(FileNotFoundError, json.JSONDecodeError):
         earlier = json.loads(stored.read_text("utf-8"))
     if notebook is None:
-        return earlier or record | {"status": "missing", "note": ""}
+        if not earlier:
+            earlier = record | {"status": "missing", "note": ""}
+            write(stored, lambda file: json.dump(earlier, file, indent=1))
+        return earlier
     files = attached(notebook)
     source = COURSE / "source" / name / f"{name}.ipynb"
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in [source, notebook, *files])).hexdigest()
