@@ -148,6 +148,8 @@ def test_feedback_holds_verdicts_and_no_hidden_test(classroom):
     for student, page in pages.items():
         for secret in ("HIDDEN", "value_under_test", b"value_under_test".hex(), "<script", "Traceback (most"):
             assert secret not in page, (student, secret)
+    for name in ("small-square-test", "small-words"):
+        assert f'<a href="#{name}">{name}</a> (Score' in pages["correct"]
     assert pages["correct"].count("passed") == 3 and "not passed" not in pages["correct"]
     assert "a hidden test fails" in pages["hard_coded"]
     assert pages["empty"].count("not passed: NotImplementedError; run the notebook") == 2

@@ -227,12 +227,16 @@ def left_empty(submission):
 
 
 def feedback():
-    """Write the feedback for every student, without scripts: the pages ask no other host for anything."""
+    """Write the feedback for every student, without scripts: the pages ask no other host for anything.
+
+    Their summaries name the tests and answers, which nbgrader calls "Test cell" and "Written response".
+    """
     code, said = nbgrader(COURSE, "generate_feedback", "--assignment=*", "--force")
     if code and list(COURSE.glob("autograded/*/*/*.ipynb")):
         print(f"Not all feedback could be written:\n{said[-1000:]}")
     for page in COURSE.glob("feedback/*/*/*.html"):
         html = re.sub(r"<script\b.*?</script>", "", page.read_text("utf-8"), flags=re.DOTALL)
+        html = re.sub(r'<a href="#([^"]+)">(?:Test cell|Written response)</a>', r'<a href="#\1">\1</a>', html)
         page.write_text(html, "utf-8")
 
 
