@@ -241,7 +241,12 @@ def course_of_four(tmp_path_factory):
     course, submissions = new_course(folder), folder / "submissions"
     hand_in(submissions, "small", small_set(), released(course), SMALL, ["correct", "empty", "hard_coded", "wrong"])
     command, settings = grader(course, submissions)
-    process = subprocess.Popen([*command, "--workers=1"], stdout=subprocess.DEVNULL, **settings)
+    process = subprocess.Popen(
+        [*command, "--workers=1"],
+        stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+        **settings,
+    )
     deadline = time.monotonic() + 300
     while not list(course.glob("graded/small/*.json")) and time.monotonic() < deadline:
         time.sleep(0.1)

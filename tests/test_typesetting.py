@@ -1,7 +1,7 @@
 """tools/line_breaks.py and tools/pdf.py: where lines may break, and how wide the columns of a table are."""
 
 from docutils import nodes
-from line_breaks import break_names, hold_formulas
+from line_breaks import break_names, break_paths, hold_formulas
 from pdf import LINE, widths
 
 MATH = '<span class="math notranslate nohighlight">{}</span>'
@@ -13,6 +13,12 @@ def test_names_in_tables_break_at_their_joints():
     assert break_names(name) == broken
     assert break_names("<td>a_b</td><p><code>a_b</code></p>") == "<td>a_b</td><p><code>a_b</code></p>"
     assert break_names("<td><code>__sub__</code></td>") == "<td><code>__sub__</code></td>"
+
+
+def test_paths_break_behind_slashes():
+    path = '<p><code class="a/b"><span class="pre">graded/&lt;set&gt;/x_1.json</span></code> a/b</p>'
+    broken = path.replace("graded/", "graded/<wbr>").replace("&gt;/", "&gt;/<wbr>")
+    assert break_paths(path) == broken
 
 
 def test_short_formulas_keep_their_punctuation():

@@ -1,15 +1,21 @@
 """Sphinx extension: lines break where a reader expects it.
 
-Names of tests and functions in tables break behind _ . and ( only. A formula stays with the comma behind it and the
-parenthesis before it, unless it is long: then it may need a line of its own.
+Paths break behind /, names of tests and functions in tables behind _ . and ( only. A formula stays with the comma
+behind it and the parenthesis before it, unless it is long: then it may need a line of its own.
 """
 
 import re
 
 CELL = re.compile(r"(?<=<td>).*?(?=</td>)", re.DOTALL)
 CODE = re.compile(r"(?<=<code)[^>]*>.*?(?=</code>)", re.DOTALL)
+SLASH = re.compile(r"(?<=[\w;])/(?=[\w&])(?![^<]*>)")
 JOINT = re.compile(r"(?<=[^\W_])([_.(])(?=[^\W_])(?![^<]*>)")
 FORMULA = re.compile(r'(\()?<span class="math notranslate nohighlight">[^<]{1,50}</span>([,.;:!?)]+)?')
+
+
+def break_paths(html):
+    """Let paths in inline code break behind their slashes."""
+    return CODE.sub(lambda code: SLASH.sub("/<wbr>", code.group()), html)
 
 
 def break_names(html):
@@ -28,7 +34,7 @@ def hold_formulas(html):
 
 def rewrite(app, pagename, templatename, context, doctree):
     if "body" in context:
-        context["body"] = hold_formulas(break_names(context["body"]))
+        context["body"] = hold_formulas(break_names(break_paths(context["body"])))
 
 
 def setup(app):
