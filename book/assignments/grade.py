@@ -120,7 +120,9 @@ def grade(student, name, name_of_student, notebook, selected):
         record = earlier | record
     else:
         record |= {"digest": digest, **run(student, name, notebook, files)}
-        print(f"{name}  {student}: {record['status']}{'  ' * bool(record['note'])}{record['note']}", flush=True)
+        # In one piece: the other worker prints too.
+        said = f"{name}  {student}: {record['status']}{'  ' * bool(record['note'])}{record['note']}\n"
+        print(said, end="", flush=True)
     write(stored, lambda file: json.dump(record, file, indent=1))
     return record
 
