@@ -91,7 +91,7 @@ def gradient_flow(
     there or from the keyboard, ends the flow and keeps what was computed.
 
     Raises ValueError for arguments that are not these, and for rtol > 1e-4: implicit steps that long
-    damp unstable directions, and the errors of some flows never let the gradient vanish.
+    damp unstable directions.
     """
     W, a = instance("L", L, PopulationLoss)._smooth_weights(student)
     gradient_tol = number("gradient_tol", gradient_tol, least=1e-14)

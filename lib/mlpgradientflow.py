@@ -1,12 +1,13 @@
 """Training results of MLPGradientFlow.jl as students of this library.
 
-Its `pickle` writes files for `torch.load`, its `train` returns the same dictionary through juliacall:
+Its `pickle` writes files for `torch.load`; through juliacall, `train` gives the same after the conversion to a
+Python dictionary that the package's documentation shows:
 
     run = read_training(torch.load("result.pkl"))
     certify(PopulationLoss(teacher, kernels.erf), run.end)
 
 Written after the package's source (github.com/jbrea/MLPGradientFlow.jl, `result2dict`), where Network.W is
-called w1, Network.a is w2, and erf is sigmoid2.
+called w1, Network.a is w2, and erf is sigmoid2; not tried on a file of its.
 """
 
 from typing import NamedTuple

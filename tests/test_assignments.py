@@ -199,12 +199,27 @@ def test_words_in_another_cell_are_not_lost(classroom):
     assert classroom.rows["correct"]["note"] == ""
 
 
-def test_submissions_are_found_and_what_is_not_taken_is_named(tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def grade_module(tmp_path, monkeypatch):
+    """grade.py of a course of its own, as a module."""
     course = new_course(tmp_path)
     monkeypatch.syspath_prepend(course)
     spec = importlib.util.spec_from_file_location("grade_of_a_course", course / "grade.py")
-    grade_module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(grade_module)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(("waits", "mark", "empty"), [(False, None, True), (True, None, False), (False, 2.0, False)])
+def test_an_answer_is_empty_until_somebody_wrote_or_marked_it(grade_module, waits, mark, empty):
+    answer = SimpleNamespace(name="words", manual_score=mark, needs_manual_grade=waits)
+    test = SimpleNamespace(name="test", manual_score=None, needs_manual_grade=False)
+    cells = SimpleNamespace(solution_cells=[SimpleNamespace(name="words")])
+    submission = SimpleNamespace(notebooks=[SimpleNamespace(grades=[answer, test], notebook=cells)])
+    assert grade_module.left_empty(submission) == empty
+
+
+def test_submissions_are_found_and_what_is_not_taken_is_named(grade_module, tmp_path, capsys):
     folder, taken = tmp_path / "handed_in", {}
     for student, name in [
         ("copy", "Copy of small.ipynb"),
@@ -324,6 +339,8 @@ def test_without_bubblewrap_it_says_so_and_limits_what_it_can(tmp_path):
 
 def test_every_kind_is_counted():
     assert set(simulated_class.CLASS) <= set(KINDS) and len(simulated_class.CLASS) * 5 >= 60
+    page = (ROOT / "book" / "teaching.md").read_text("utf-8")
+    assert f"{len(KINDS)} simulated students" in page and f"{len(simulated_class.CLASS)} kinds of submission" in page
 
 
 SOURCES = sorted(ASSIGNMENTS.glob("source/*/*.ipynb"))

@@ -69,7 +69,8 @@ def submissions(folder):
         name_of_student = unicodedata.normalize("NFC", home.name)
         student = re.sub(r"[^\w.@+ -]", "_", name_of_student)  # what nbgrader takes for a name
         visible = [path for path in home.rglob("*.ipynb") if not hidden(path.relative_to(home))]
-        notebooks = sorted(filter(is_own, visible), key=lambda path: path.lstat().st_mtime)
+        files = [path for path in visible if not path.is_symlink()]  # a link may lead elsewhere
+        notebooks = sorted(files, key=lambda path: path.stat().st_mtime)
         # a browser saves a second download as "relu (1).ipynb", Colab as "Copy of relu.ipynb"
         named = {name: [path for path in notebooks if is_called(path.stem, name)] for name in sets}
         others = sorted(path.name for path in set(visible) - {path for paths in named.values() for path in paths})
@@ -94,11 +95,6 @@ def is_called(stem, name):
 def hidden(path):
     """Whether a program keeps its things there."""
     return any(name.startswith((".", "__")) for name in path.parts)
-
-
-def is_own(path):
-    """Whether a student made `path`: it is no link, which may lead elsewhere, and nothing hidden."""
-    return not path.is_symlink() and not hidden(Path(path.parent.name, path.name))
 
 
 def grade(student, name, name_of_student, notebook, selected):
@@ -141,7 +137,7 @@ def attached(notebook):
 
 def beside(notebook):
     files = (path for path in notebook.parent.iterdir() if path.suffix != ".ipynb")
-    return sorted(path for path in files if path.is_file() and is_own(path))
+    return sorted(path for path in files if path.is_file() and not path.is_symlink() and not hidden(Path(path.name)))
 
 
 def run(student, name, notebook, files):
