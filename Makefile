@@ -38,7 +38,7 @@ test: .venv/.installed-tests  ## lint, tests, and every chapter run again and co
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest tests
 	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 \
-		--nbval-sanitize-with tests/nbval_sanitize.cfg $(NOTEBOOKS)
+		--nbval-sanitize-with tests/book/nbval_sanitize.cfg $(NOTEBOOKS)
 
 lite: export WITH_LITE := 1
 lite: book .venv/.installed-lite  ## build the book with a copy of itself that runs in the reader's browser
@@ -59,7 +59,7 @@ grade: .venv/.installed-assignments  ## grade the folder SUBMISSIONS=..., which 
 	$(BIN)/python book/assignments/grade.py "$(SUBMISSIONS)"
 
 classroom: .venv/.installed-tests  ## grade a simulated class that hands in everything from right answers to attacks
-	$(BIN)/python -m pytest tests/problem_sets.py tests/classroom.py
+	$(BIN)/python -m pytest tests/classroom/problem_sets.py tests/classroom/classroom.py
 
 bench: .venv/.installed-fast  ## time gradients, Hessian-vector products and whole flows (some minutes)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.kernels

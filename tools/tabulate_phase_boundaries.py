@@ -11,7 +11,7 @@ import numpy as np
 from lib import phase_boundaries
 
 TARGET = Path(__file__).parent.parent / "book" / "_static" / "live" / "phase-boundaries.js"
-# A cubic through 4 rows is then good to 1e-5, as tests/test_live_figures.py checks.
+# A cubic through 4 rows is then good to 1e-5, as tests/book/test_live_figures.py checks.
 FROM, TO, ROWS = 7, 10**6, 129
 
 

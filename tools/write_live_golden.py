@@ -1,8 +1,8 @@
-"""Write tests/live_golden.json: what lib says where the scripts of the live figures say it once more.
+"""Write tests/book/live_golden.json: what lib says where the scripts of the live figures say it once more.
 
     python tools/write_live_golden.py
 
-tests/test_live_figures.py compares the file with lib, and the scripts with the file.
+tests/book/test_live_figures.py compares the file with lib, and the scripts with the file.
 """
 
 import json
@@ -23,7 +23,7 @@ from lib import (
 )
 from lib.perturbed import erf_perturbed_copies
 
-TARGET = Path(__file__).parent.parent / "tests" / "live_golden.json"
+TARGET = Path(__file__).parent.parent / "tests" / "book" / "live_golden.json"
 
 
 def students():

@@ -1,7 +1,7 @@
 "use strict";
 
 /* What the live figures compute: formulas of lib/ once more, for erf students of k orthonormal teachers e_1, ..., e_k with
- * outgoing weights 1, in y = w / sqrt(1 + |w|^2), where the kernel is (2/pi) arcsin(y . y'). tests/live_golden.json holds
+ * outgoing weights 1, in y = w / sqrt(1 + |w|^2), where the kernel is (2/pi) arcsin(y . y'). tests/book/live_golden.json holds
  * what lib says for each of them. Students are flat arrays theta: W (n, d) row by row, then a (n), as Network.ravel(). */
 const Networks = (() => {
   const HALF_ROOT = Math.SQRT1_2; // |p_j|: the teachers are p_j = e_j / sqrt(2)

@@ -15,7 +15,7 @@ from pathlib import Path
 import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "tools" / "chapter_template.ipynb"  # the only place that holds the bootstrap cell
 
 

@@ -37,7 +37,7 @@ def rows(page):
 def references(cell):
     """Labels of {ref} and {prf:ref}, and (test, file) of links to tests."""
     labels = re.findall(r"\{(?:prf:)?ref\}`(?:[^`<]*<)?([\w-]+)>?`", cell)
-    return labels + re.findall(r"\[`(test_\w+)`\]\(https://[^)]*/(tests/test_\w+\.py)\)", cell)
+    return labels + re.findall(r"\[`(test_\w+)`\]\(https://[^)]*/(tests/\w+/test_\w+\.py)\)", cell)
 
 
 def checking_code(label):
@@ -107,5 +107,5 @@ def test_lies_are_refused():
     assert complaints_about(claim, status, ["thm-missing"], backing)
     assert complaints_about(claim, status, statements, [])
     assert complaints_about(claim, status, statements, ["check-missing"])
-    assert complaints_about(claim, status, statements, [("test_missing", "tests/test_loss.py")])
-    assert complaints_about(claim, status, statements, [("test_missing", "tests/test_missing.py")])
+    assert complaints_about(claim, status, statements, [("test_missing", "tests/lib/test_loss.py")])
+    assert complaints_about(claim, status, statements, [("test_missing", "tests/lib/test_missing.py")])

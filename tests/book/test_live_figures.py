@@ -31,8 +31,8 @@ from lib import (
 from lib.perturbed import erf_perturbed_copies
 
 GOLDEN = json.loads(TARGET.read_text("utf-8"))
-CHECK = ROOT / "tests" / "live_golden.js"
-CONTRAST = (ROOT / "tests" / "contrast.js").read_text("utf-8")
+CHECK = ROOT / "tests" / "book" / "live_golden.js"
+CONTRAST = (ROOT / "tests" / "book" / "contrast.js").read_text("utf-8")
 NODE = shutil.which("node")
 
 

@@ -38,10 +38,11 @@ def test_no_definition_stands_twice():
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_chapter_has_a_figure_to_move(chapter):
-    """A widget for readers with a kernel, of a function that tests/test_explore.py calls; the page loads no widgets."""
+    """A widget for readers with a kernel, of a function that test_explore.py calls; the page loads no widgets."""
     sources = [cell.source for cell in guards.code_cells(CHAPTERS[chapter])]
     (moved,) = [name for source in sources for name in re.findall(r"widgets\.interact\(explore\.(\w+)", source)]
-    assert f"explore.{moved}" in (ROOT / "tests" / "test_explore.py").read_text("utf-8") and hasattr(explore, moved)
+    assert hasattr(explore, moved)
+    assert f"explore.{moved}" in (ROOT / "tests" / "lib" / "test_explore.py").read_text("utf-8")
     page = (built_book.site() / "book" / f"{chapter}.html").read_text("utf-8")
     assert "application/vnd.jupyter.widget" not in page and "html-manager" not in page
 
