@@ -6,23 +6,51 @@ PYTHON ?= python3
 CONSTRAINTS ?= -c constraints.txt
 BIN := .venv/bin
 NOTEBOOKS := $(wildcard book/*.ipynb) tools/chapter_template.ipynb
+OUTPUT := $(CURDIR)
 
-# What is set in the caller's shell must not leak into ours: another environment, or a backend that shows no figures.
-unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET JUPYTER_PATH MPLBACKEND PYTEST_ADDOPTS
-export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# A clean room: nothing of the caller's shell or account changes what a command does, be it another environment, a
+# profile of IPython, a style for figures, a setting of nbgrader, or -O, which would remove every assert.
+unexport $(filter-out PYTHON,$(filter PYTHON% IPYTHON% JUPYTER% JPY_% MPL% MATPLOTLIB% PYTEST% SPHINX% HYPOTHESIS% GIT_%,$(.VARIABLES)))
+unexport VIRTUAL_ENV CONDA_PREFIX PIP_TARGET PIP_PREFIX PIP_ROOT PIP_NO_DEPS SOURCE_DATE_EPOCH FORCE_COLOR PY_COLORS LANGUAGE LC_CTYPE
+ROOM := $(CURDIR)/.venv/room
+export IPYTHONDIR := $(ROOM)/ipython
+export JUPYTER_CONFIG_DIR := $(ROOM)/jupyter/config
+export JUPYTER_DATA_DIR := $(ROOM)/jupyter/data
+export JUPYTER_RUNTIME_DIR := $(ROOM)/jupyter/runtime
+export JUPYTER_NO_CONFIG := 1
+export JUPYTER_PLATFORM_DIRS := 1
+export MPLCONFIGDIR := $(ROOM)/matplotlib
 export PYTHONNOUSERSITE := 1
+export PYTHONUTF8 := 1
+export LC_ALL := C.UTF-8
+export PIP_USER := 0
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Sockets lie in TMPDIR, and the path of a socket is short.
+export TMPDIR := $(shell [ -n "$$TMPDIR" ] && [ $${#TMPDIR} -le 40 ] && [ -w "$$TMPDIR" ] && echo "$$TMPDIR" || echo /tmp)
 
-.PHONY: help book pdf lite links test notebooks assignments grade classroom bench sweep sweeps clean
+# An environment works in the folder where it was made, with the Python it was made from. After a move its commands do
+# not start; in a copy of the folder they would import the original's `lib`.
+ifneq ($(filter-out help clean,$(MAKECMDGOALS)),)
+ifneq ($(shell [ ! -e .venv ] || { [ "$$(cat .venv/.folder 2>&1)" = "$$(pwd -P)" ] && .venv/bin/python -c '' 2>&1; } || echo moved),)
+ifeq ($(findstring n,$(firstword -$(MAKEFLAGS))),)
+$(info The environment in .venv was made for another folder or another Python; it is set up again.)
+$(shell rm -rf .venv)
+endif
+endif
+endif
+
+.PHONY: help book pdf lite links test chapters portable notebooks assignments grade classroom bench sweep sweeps clean
+.PHONY: .writable
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
 
 # From nothing each time: a page that left _toc.yml must not stay on the site.
-book: .venv/.installed  ## build the book as HTML, every warning an error
-	rm -rf _build
-	$(BIN)/jupyter-book build . -W -n --keep-going
-	$(BIN)/python tools/check_site.py _build/html
-	@echo "The book is built. Open $(CURDIR)/_build/html/index.html in a browser."
+book: .venv/.installed | .writable  ## build the book as HTML, every warning an error
+	rm -rf "$(OUTPUT)/_build"
+	$(BIN)/jupyter-book build . -W -n --keep-going --path-output "$(OUTPUT)"
+	$(BIN)/python tools/check_site.py "$(OUTPUT)/_build/html"
+	@echo "The book is built. Open $(OUTPUT)/_build/html/index.html in a browser."
 
 pdf: .venv/.installed  ## build the book as one PDF, with the TeX of the machine
 	@command -v latexmk >/dev/null && command -v xelatex >/dev/null || { \
@@ -37,8 +65,15 @@ pdf: .venv/.installed  ## build the book as one PDF, with the TeX of the machine
 test: .venv/.installed-tests  ## lint, tests, and every chapter run again and compared with its stored outputs
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest tests
+	$(MAKE) chapters
+
+chapters: .venv/.installed  ## run every chapter again and compare it with its stored outputs
 	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 \
 		--nbval-sanitize-with tests/book/nbval_sanitize.cfg $(NOTEBOOKS)
+
+# Another name in SETTINGS, for example  make portable SETTINGS=farthest ; `tools/portable.py --list` prints them.
+portable: .venv/.installed-tests  ## the tests of lib and the chapters as other processors compute (five minutes a setting)
+	$(BIN)/python tools/portable.py $(if $(SETTINGS),--settings $(SETTINGS))
 
 lite: export WITH_LITE := 1
 lite: book .venv/.installed-lite  ## build the book with a copy of itself that runs in the reader's browser
@@ -82,11 +117,14 @@ sweeps: sweep  ## and the flows of all the other tables (a quarter of an hour)
 	mv book/data/running/* book/data/
 	rmdir book/data/running
 
+.writable:
+	@test -w . || { echo "$(CURDIR) cannot be written to, and the book is built inside its folder: copy it to a folder of yours, and run make there."; exit 1; }
+
 clean:  ## remove the built book and the environment
 	rm -rf .venv _build
 
-.venv/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' && $(PYTHON) -m venv --clear .venv || { \
+.venv/bin/python: | .writable
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' && $(PYTHON) -m venv --clear .venv && pwd -P > .venv/.folder || { \
 		rm -rf .venv; echo; \
 		echo "'$(PYTHON)' could not make the environment: the book needs Python 3.11 or newer, with venv."; \
 		echo "On Debian and Ubuntu:  apt-get install python3 python3-venv"; \

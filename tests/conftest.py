@@ -2,9 +2,19 @@
 
 import browser
 import built_book
+import hypothesis
 import pytest
 
 from lib.sweep import compile_apart
+
+# The same examples each time: a test is red because of a change, not because of a day.
+hypothesis.settings.register_profile("book", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("book")
+
+
+def pytest_configure():
+    if not __debug__:
+        raise pytest.UsageError("PYTHONOPTIMIZE or -O removes every assert, and with it every test: unset it")
 
 
 @pytest.fixture(scope="session")
