@@ -12,11 +12,6 @@ hypothesis.settings.register_profile("book", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("book")
 
 
-def pytest_configure():
-    if not __debug__:
-        raise pytest.UsageError("PYTHONOPTIMIZE or -O removes every assert, and with it every test: unset it")
-
-
 @pytest.fixture(scope="session")
 def compiled_apart():
     """lib.compiled is on disk before this process loads it, as `compile_apart` explains."""
