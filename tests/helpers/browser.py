@@ -23,6 +23,14 @@ OPTIONS = [
 # Of the theme: it loads sphinx-thebe's script twice on every page.
 KNOWN_NOISE = "Identifier 'THEBE_JS_URL' has already been declared"
 
+# A colour that is still changing has the contrast of no theme.
+AT_REST = """document.addEventListener("DOMContentLoaded", () => {
+  const style = document.createElement("style");
+  style.textContent = "*, *::before, *::after { transition: none !important; animation: none !important }";
+  document.head.append(style);
+})"""
+PATIENCE = 120_000  # milliseconds: a machine that does other things too is no reason to fail
+
 MARKS = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome on PATH (apt-get install chromium)"),
@@ -46,7 +54,9 @@ def served(folder):
 
 def opened(context, address):
     """The page at an address, with `requests` to other hosts and script `errors` noted."""
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
+    page.add_init_script(AT_REST)
     page.requests, page.errors = [], []
     host = re.match(r"http://[^/]*/|file:", address).group()
 

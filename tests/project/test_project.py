@@ -61,8 +61,11 @@ def test_targets_are_phony():
 
 def test_workflows_test_every_python_and_publish_only_what_passed():
     test, book, weekly = (workflow(f"{name}.yml") for name in ("test", "book", "weekly"))
-    assert test["jobs"]["test"]["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13", "3.14"]
-    assert made(commands(test)) == {"test", "book", "assignments", "classroom"}
+    matrix = test["jobs"]["test"]["strategy"]["matrix"]
+    assert matrix["python"] == ["3.11", "3.12", "3.13", "3.14"]
+    assert {system.partition("-")[0] for system in matrix["system"]} == {"ubuntu", "macos"}
+    assert any(system.endswith("-arm") for system in matrix["system"])
+    assert made(commands(test)) == {"test", "book", "portable", "assignments", "classroom"}
     assert book["jobs"]["build"]["needs"] == "test" and book["jobs"]["deploy"]["needs"] == "build"
     assert "constraints.txt" not in commands(weekly)
 
