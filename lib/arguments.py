@@ -28,8 +28,9 @@ _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
 def shown(value):
     """The value as a short text for a message, however large it is."""
     try:
-        if isinstance(value, np.ndarray) and value.size > 6:
-            return f"array of {value.dtype}, shape {value.shape}"
+        if isinstance(value, np.ndarray) and value.ndim:
+            small = value.size <= 12 and value.dtype != object
+            return " ".join(repr(value).split()) if small else f"array of {value.dtype}, shape {value.shape}"
         return _SHORT.repr(value.item() if isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0 else value)
     except Exception:  # a value without a text of its own, such as an integer of 5000 digits
         return f"a {type(value).__name__}"

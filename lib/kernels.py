@@ -23,7 +23,7 @@ import numpy as np
 from scipy import special
 
 from lib import gram
-from lib.arguments import LARGEST_WEIGHT, finite_array, instance, shown
+from lib.arguments import LARGEST_WEIGHT, finite_array, instance
 
 _PAIRS_OF_NODES_AT_ONCE = 2**17  # keeps the temporaries of a quadrature in the cache
 
@@ -311,7 +311,8 @@ def _opening(s, root):
 
 def _antipodal_tangent(s, root):
     """tan psi = root / |s| where s < -root, and something harmless elsewhere."""
-    return np.minimum(root / np.where(s == 0.0, 1.0, np.abs(s)), 1.0)
+    size = np.abs(s)
+    return np.where(size > root, root, 1.0) / np.where(size > root, size, 1.0)
 
 
 def arctan_remainder(x):

@@ -81,7 +81,7 @@ def _network(name, weights, like=None):
     if not isinstance(weights, Mapping) or set(weights) != {"w1", "w2"}:
         layers = shown(list(weights)) if isinstance(weights, Mapping) else _type(weights)
         raise ValueError(f"{name} must be w1 (n, d) and w2 of n weights, without further layers, got {layers}")
-    W, a = (finite_array(f"{layer} of {name}", weights[layer]) for layer in ("w1", "w2"))
+    W, a = (finite_array(f"{name}['{layer}']", weights[layer]) for layer in ("w1", "w2"))
     if W.ndim != 2 or 0 in W.shape or a.shape not in ((len(W),), (1, len(W)), (len(W), 1)):
         raise ValueError(
             f"{name} must be w1 (n, d) and w2 of n weights of one output, without biases, got {W.shape} and {a.shape}"
@@ -100,7 +100,7 @@ def _snapshots(trajectory, end):
         return None
     way = [(number("time of trajectory", time, 0.0, 1e300), weights) for time, weights in trajectory.items()]
     way.sort(key=lambda point: point[0])
-    students = [_network(f"trajectory at {time:g}", weights, end) for time, weights in way]
+    students = [_network(f"trajectory[{time}]", weights, end) for time, weights in way]
     times, W, a = zip(*((time, s.W, s.a) for (time, _), s in zip(way, students, strict=True)), strict=True)
     return Snapshots(np.array(times), np.array(W), np.array(a))
 
