@@ -27,7 +27,7 @@ def rounding(k, n):
     Every entry of the gradient is a sum of up to n + k terms whose sizes sum to S. Their rounding errors sum to at
     most (n + k) u S, in a random walk to sqrt(n + k) u S; the order of the sums is the processor's. Rounding the
     four numbers by u changes no term by more than a few u of itself, which is a few u S at most. Measured: up to
-    1.6 sqrt(n + k) u |S|, with BLAS for SSE, AVX2 and AVX-512 alike.
+    1.6 sqrt(n + k) u |S|, with a BLAS for SSE and with one for AVX2.
     """
     alpha, beta, gamma, a = erf_perturbed_copies(k, n)[:4]
     others, uncopied = n - 1, k - n
