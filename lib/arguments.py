@@ -1,44 +1,132 @@
 """Checks of arguments: every ValueError names the argument, its value and what was expected."""
 
 import numbers
+import reprlib
 
 import numpy as np
 
+# Whole numbers up to here are float64s, and no table of this library reaches it.
+LARGEST_INTEGER = 2**53
+# Weights up to here, and under relu vectors longer than its inverse, keep every product in a loss and its
+# derivatives within float64.
+LARGEST_WEIGHT = 1e30
+
+_DEEPEST = 32  # lists within lists: the dimensions that an array of NumPy 1 may have
+_WHAT_IT_IS = {
+    "b": "truth values: np.where({name}, 1.0, 0.0) makes numbers of them",
+    "c": "complex numbers: np.real({name}) is their real part",
+    "O": "Python objects: np.array({name}, dtype=float) makes numbers of them, if they are numbers",
+    "M": "dates: their differences, divided by np.timedelta64(1, 's'), are numbers",
+    "m": "times with units: {name} / np.timedelta64(1, 's') are numbers",
+    "U": "text: np.array({name}, dtype=float) reads numbers from it",
+    "S": "bytes: np.array({name}, dtype=float) reads numbers from them",
+}
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
+
+
+def shown(value):
+    """The value as a short text for a message, however large it is."""
+    try:
+        if isinstance(value, np.ndarray) and value.ndim:
+            small = value.size <= 12 and value.dtype != object
+            return " ".join(repr(value).split()) if small else f"array of {value.dtype}, shape {value.shape}"
+        return _SHORT.repr(value.item() if isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0 else value)
+    except Exception:  # a value without a text of its own, such as an integer of 5000 digits
+        return f"a {type(value).__name__}"
+
 
 def finite_array(name, value, ndim=None):
-    """Return `value` as a float64 array with `ndim` dimensions and finite entries."""
+    """Return `value` as a float64 array with `ndim` dimensions and finite entries.
+
+    Taken are real numbers, lists and tuples of them, and plain arrays of any real or integer type, also of other
+    packages. float16, float32 and integers up to 2^53 keep their value exactly; larger integers and longdouble
+    become the nearest float64. What has more to it than its numbers is refused, not stripped of the rest: masked
+    arrays, np.matrix, tables with labels, truth values, complex numbers, dates, texts, objects.
+    """
+    _refuse_more_than_numbers(name, value)
     try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be an array of real numbers, got {value!r}") from error
-    if ndim is not None and array.ndim != ndim:
-        raise ValueError(f"{name} must have {ndim} dimension(s), got shape {array.shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite, got {array[~np.isfinite(array)].flat[0]}")
-    return array
+        array = np.asarray(value)
+        if array.dtype == object and not isinstance(value, np.ndarray):  # integers beyond int64, fractions
+            array = np.array([_real(entry) for entry in array.flat]).reshape(array.shape)
+    except OverflowError as error:
+        raise ValueError(f"{name} must be finite, got {shown(value)}, which float64 cannot hold") from error
+    except Exception as error:  # an array of another package may raise anything
+        raise ValueError(f"{name} must be an array of real numbers, rows of one length, got {shown(value)}") from error
+    _refuse_more_than_numbers(name, array)
+    with np.errstate(over="ignore"):
+        floats = array.astype(np.float64, copy=False)
+    if ndim is not None and floats.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} dimension(s), got shape {floats.shape}")
+    if not np.isfinite(floats).all():
+        raise ValueError(f"{name} must be finite, got {shown(array[~np.isfinite(floats)].flat[0])}")
+    return floats
 
 
-def integer(name, value, least):
-    """Return `value` as an int that is at least `least`; 3.0 and True are not integers."""
-    if not isinstance(value, numbers.Integral) or isinstance(value, (bool, np.bool_)):
-        raise ValueError(f"{name} must be an integer, got {value!r}")
+def _refuse_more_than_numbers(name, value, depth=0):
+    """ValueError for what np.asarray would take, but strip of something or guess at."""
+    if isinstance(value, (list, tuple)):
+        if depth == _DEEPEST:
+            raise ValueError(f"{name} must be an array of real numbers, got lists within lists, {depth} deep")
+        for entry in value:
+            if type(entry) is not float:
+                _refuse_more_than_numbers(name, entry, depth + 1)
+    elif isinstance(value, np.ma.MaskedArray):
+        raise ValueError(f"{name} must be a plain array, got a masked one: {name}.filled(number) fills its gaps")
+    elif isinstance(value, np.ndarray) and type(value) not in (np.ndarray, np.memmap):
+        what = type(value).__name__
+        raise ValueError(f"{name} must be a plain array, got a {what}: np.asarray({name}) is one of its numbers")
+    elif isinstance(value, (np.ndarray, np.generic, bool, complex)):
+        kind = np.asarray(value).dtype.kind
+        if kind not in "fiu":
+            what = _WHAT_IT_IS.get(kind, "something else").format(name=name)
+            raise ValueError(f"{name} must be an array of real numbers, got {shown(value)}, {what}")
+    else:
+        for method in ("to_numpy", "toarray"):  # of tables with labels, and of sparse matrices
+            if hasattr(value, method):
+                what = type(value).__name__
+                raise ValueError(f"{name} must be a plain array, got a {what}: {name}.{method}() may be one")
+
+
+def _real(value):
+    if not _is_number(value, numbers.Real):
+        raise TypeError
+    return float(value)
+
+
+def _is_number(value, kind):
+    """Whether it is a number of this kind; Python and NumPy count truth values and time spans among them."""
+    return isinstance(value, kind) and not isinstance(value, (bool, np.bool_, np.timedelta64))
+
+
+def integer(name, value, least, most=LARGEST_INTEGER):
+    """Return `value` as an int with least <= value <= most; 3.0 and True are not integers."""
+    if not _is_number(value, numbers.Integral):
+        raise ValueError(f"{name} must be an integer, got {shown(value)}")
+    value = int(value)
     if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
-    return int(value)
+        raise ValueError(f"{name} must be at least {least}, got {shown(value)}")
+    if value > most:
+        raise ValueError(f"{name} must be at most {most}, got {shown(value)}")
+    return value
 
 
 def instance(name, value, kind):
     """Return `value` if it is a `kind`, a class or a tuple of classes."""
     if not isinstance(value, kind):
         expected = kind.__name__ if isinstance(kind, type) else " or ".join(k.__name__ for k in kind)
-        raise ValueError(f"{name} must be a {expected}, got {value!r}")
+        raise ValueError(f"{name} must be a {expected}, got {shown(value)}")
     return value
 
 
 def number(name, value, least, most=np.inf):
     """Return `value` as a float with least <= value <= most; infinite only where `most` is."""
-    if not isinstance(value, numbers.Real) or isinstance(value, (bool, np.bool_)):
-        raise ValueError(f"{name} must be a number, got {value!r}")
-    if not least <= value <= most:
-        raise ValueError(f"{name} must be a number between {least} and {most}, got {value}")
+    if not _is_number(value, numbers.Real):
+        raise ValueError(f"{name} must be a number, got {shown(value)}")
+    try:
+        inside = least <= float(value) <= most
+    except OverflowError:  # an integer that float64 cannot hold
+        inside = False
+    if not inside:
+        raise ValueError(f"{name} must be a number between {least} and {most}, got {shown(value)}")
     return float(value)

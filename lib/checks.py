@@ -7,8 +7,11 @@ A value counts only if its type is exactly what it should be: a subclass of floa
 likes. Everything is printed, nothing returned: nbgrader takes a number that a cell shows for its score.
 """
 
+import sys
+
 import numpy as np
 
+from lib.arguments import shown
 from lib.networks import Network
 
 _INTEGERS, _REALS = (int, np.int64, np.int32), (float, np.float64)
@@ -29,7 +32,8 @@ def number(name, yours, integer=False):
     """Return `yours` as a plain float, or int if `integer`; anything else than a finite plain number fails."""
     kinds, expected = (_INTEGERS, "an integer") if integer else (_INTEGERS + _REALS, "a number, such as 1.5")
     _expect(type(yours) in kinds, name, yours, expected, f"the type is {type(yours).__name__}")
-    _expect(np.isfinite(yours), name, yours, "a finite number", "look for an overflow or a division by zero")
+    finite = abs(yours) <= sys.float_info.max
+    _expect(finite, name, yours, "a finite number", "look for an overflow or a division by zero")
     return int(yours) if integer else float(yours)
 
 
@@ -141,7 +145,7 @@ def _expect(condition, name, yours, expected, why):
 def _text(value):
     if type(value) is str:
         return value
-    return repr(value.item() if type(value) in _INTEGERS[1:] + _REALS[1:] else value)
+    return shown(value)
 
 
 def _passed(name, what):

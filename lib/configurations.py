@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from lib import kernels
-from lib.arguments import finite_array, instance, integer
+from lib.arguments import LARGEST_WEIGHT, finite_array, instance, integer, shown
 from lib.effective import effective_network, nearest_symmetric, represented
 from lib.kernels import Kernel
 from lib.networks import Network
@@ -42,7 +42,7 @@ def copy_average(sizes, d=None):
     sizes = _group_sizes(sizes)
     if sizes.ndim != 1:
         raise ValueError(f"sizes must have 1 dimension(s), got shape {sizes.shape}")
-    k = int(sizes.sum())
+    k = integer("sizes", sum(sizes.tolist()), least=1)  # no sum of NumPy's integers, which may overflow
     d = k if d is None else integer("d", d, least=k)
     W = np.zeros((len(sizes), d))
     group = np.repeat(np.arange(len(sizes)), sizes.astype(np.int64))
@@ -81,10 +81,10 @@ def copy_average_loss(sizes):
     """
     sizes = _group_sizes(sizes)
     try:
-        sizes = sizes.astype(np.float64)
-    except OverflowError as error:
-        raise ValueError("sizes must be below 1e308, the largest float64") from error
-    return group_loss(sizes).sum(axis=-1)[()]
+        with np.errstate(over="raise"):
+            return group_loss(sizes.astype(np.float64)).sum(axis=-1)[()]
+    except (OverflowError, FloatingPointError) as error:
+        raise ValueError(f"sizes must be below 1e308, the largest float64, got {shown(sizes)}") from error
 
 
 def partitions(k, n):
@@ -95,7 +95,7 @@ def partitions(k, n):
     are integers with 1 <= n <= k.
     """
     n = integer("n", n, least=1)
-    return _ascending_partitions(integer("k", k, least=n), n)
+    return _ascending_partitions(integer("k", k, least=n, most=math.inf), n)
 
 
 def group_loss(l):
@@ -118,14 +118,21 @@ def _averaging_weight(l):
 
 def _group_sizes(sizes):
     """sizes as an array of integers >= 1 with at least one group; Python integers stay exact."""
-    if not (isinstance(sizes, np.ndarray) and sizes.dtype.kind in "iu"):
-        sizes = np.array(sizes, dtype=object)
-    if sizes.ndim == 0 or sizes.shape[-1] == 0:
-        raise ValueError(f"sizes must hold at least one group size, got {sizes.tolist()!r}")
+    if isinstance(sizes, (range, list, tuple)):
+        try:
+            array = np.array(sizes, dtype=object)
+        except Exception as error:  # an array of another package may raise anything
+            raise ValueError(f"sizes must hold integers, got {shown(sizes)}") from error
+    else:
+        array = sizes if type(sizes) is np.ndarray else np.array(None)
+    if array.ndim == 0 or array.shape[-1] == 0:
+        raise ValueError(f"sizes must hold at least one group size, got {shown(sizes)}: a list, tuple or plain array")
     # Of an integer array the least entry tells; of anything else every entry is asked for its type.
-    for size in sizes.flat if sizes.dtype == object else [sizes.min(initial=1)]:
-        integer("sizes", size, least=1)
-    return sizes
+    if array.dtype.kind in "iu":
+        integer("sizes", array.min(initial=1), least=1)
+        return array
+    exact = [integer("sizes", size, least=1, most=math.inf) for size in array.flat]
+    return np.array(exact, dtype=object).reshape(array.shape)
 
 
 def _ascending_partitions(k, n):
@@ -190,8 +197,10 @@ def identify(student, k=None, tolerance=0.05, kernel=kernels.erf):
     if k is not None and k > student.d:
         raise ValueError(f"k must be at most the student's input dimension {student.d}, got {k}")
     if not finite_array("tolerance", tolerance, ndim=0) > 0.0:
-        raise ValueError(f"tolerance must be positive, got {tolerance}")
+        raise ValueError(f"tolerance must be positive, got {shown(tolerance)}")
     if instance("kernel", kernel, Kernel) is not kernels.erf:
+        if max(np.abs(student.W).max(), np.abs(student.a).max()) > LARGEST_WEIGHT:  # infinitely far is far
+            return Configuration("other", (), math.inf, student.n)
         effective = effective_network(student) if kernel is kernels.relu else student
         if kernel is kernels.relu and not effective.a.any():
             return Configuration("dead", (), 0.0, 0)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.arguments import finite_array, instance, integer, number
+from lib.arguments import finite_array, instance, integer, number, shown
 from lib.certificate import newton_step, settles, zero_modes
 from lib.kinks import LivingLoss, dying, without_dying
 from lib.loss import PopulationLoss
@@ -61,8 +61,8 @@ def glorot(rng, n, d, law="normal"):
     instance("rng", rng, np.random.Generator)
     n, d = integer("n", n, least=1), integer("d", d, least=1)
     draws = {"normal": rng.standard_normal, "uniform": lambda shape: rng.uniform(-np.sqrt(3.0), np.sqrt(3.0), shape)}
-    if law not in draws:
-        raise ValueError(f"law must be 'normal' or 'uniform', got {law!r}")
+    if not isinstance(law, str) or law not in draws:
+        raise ValueError(f"law must be 'normal' or 'uniform', got {shown(law)}")
     W = np.sqrt(2.0 / (n + d)) * draws[law]((n, d))
     return Network(W, np.sqrt(2.0 / (n + 1)) * draws[law](n))
 
@@ -98,6 +98,8 @@ def gradient_flow(
     rtol = number("rtol", rtol, least=1e-11, most=1e-4)
     end_time = number("end_time", end_time, least=0.0)
     max_steps = integer("max_steps", max_steps, least=0)
+    if callback is not None and not callable(callback):
+        raise ValueError(f"callback must be a function or None, got {shown(callback)}")
     wanted = _increasing("snapshot_times", snapshot_times)
     integrator, loss, living = L._integrator(W, a, rtol), L, np.ones(student.n, dtype=bool)
     points, kept, status = [integrator.point[:3]], [], "running"
@@ -169,6 +171,6 @@ def _weights(theta, student):
 
 def _increasing(name, times):
     times = finite_array(name, times, ndim=1)
-    if (np.diff(times, prepend=-1e-300) <= 0.0).any():
-        raise ValueError(f"{name} must be increasing and at least 0, got {times}")
+    if (times < 0.0).any() or (times[1:] <= times[:-1]).any():
+        raise ValueError(f"{name} must be increasing and at least 0, got {shown(times)}")
     return times

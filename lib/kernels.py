@@ -17,11 +17,13 @@ Every kernel is symmetric, so a derivative in q is the one in p with the vectors
 private methods give derivatives in s and p only.
 """
 
+import sys
+
 import numpy as np
 from scipy import special
 
 from lib import gram
-from lib.arguments import finite_array
+from lib.arguments import LARGEST_WEIGHT, finite_array, instance
 
 _PAIRS_OF_NODES_AT_ONCE = 2**17  # keeps the temporaries of a quadrature in the cache
 
@@ -31,29 +33,49 @@ class Kernel:
 
     name: the activation's name. noise: a variance that the kernel adds to p and q at least, zero
     for a homogeneous activation.
+    The entries of s, p and q are real numbers or plain arrays of them (see `arguments.finite_array`).
+
+    A kernel is told by what it is, not by its name: `kernel is kernels.erf`. So a copy of one is that one, and
+    one that its module holds under its name, as this module does the six, is itself again after a pickle and
+    in another process. Others are pickled as any object is.
     """
 
     def __init__(self, name, activation, noise):
-        self.name = name
-        self.activation = activation
+        self.name = instance("name", name, str)
+        self._activation = activation
         self.noise = noise
 
     def __repr__(self):
         return f"kernels.{self.name}"
+
+    def __copy__(self):
+        return self
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def __reduce_ex__(self, protocol):
+        if getattr(sys.modules.get(type(self).__module__), self.name, None) is self:
+            return self.name
+        return super().__reduce_ex__(protocol)
+
+    def activation(self, x):
+        """sigma(x) of finite numbers x, elementwise."""
+        return self._activation(finite_array("x", x))
 
     def __call__(self, s, p, q):
         """E[sigma(w.x) sigma(v.x)] for s = w.v, p = |w|^2, q = |v|^2; broadcasts over arrays.
 
         Exact for the numbers given. Vectors closer to parallel than 1e-8 cannot be told apart by
         their s, p and q in float64; `PopulationLoss` takes the vectors and tells them apart.
-        Raises ValueError for entries that are not finite or not those of two vectors.
+        Raises ValueError for entries that are not finite, not those of two vectors, or of vectors longer than 1e30.
         """
         return self._value(_checked(s, p, q))[()]
 
     def gradient(self, s, p, q):
         """First derivatives (g_s, g_p, g_q), each of the broadcast shape.
 
-        Raises ValueError also where a homogeneous kernel (relu) has none: at zero vectors.
+        Raises ValueError also where a homogeneous kernel (relu) has none: at zero vectors, and shorter than 1e-30.
         """
         pairs = self._differentiable(_checked(s, p, q))
         _, g_s, g_p = self._jet(pairs)
@@ -161,8 +183,11 @@ class _SmoothedReLU(_Smoothed):
 
     def _differentiable(self, pairs):
         smallest = min(np.min(pairs.p, initial=np.inf), np.min(pairs.q, initial=np.inf))
-        if self.noise == 0.0 and smallest == 0.0:
-            raise ValueError("p and q must be positive: relu's kernel has no derivative at a zero vector, got 0.0")
+        if self.noise == 0.0 and smallest < LARGEST_WEIGHT**-2:
+            raise ValueError(
+                "p and q must be positive, at least 1e-60: relu's kernel has no derivative at a zero vector, "
+                f"got {smallest}"
+            )
         return pairs
 
     def _twice_differentiable(self, pairs):
@@ -286,7 +311,8 @@ def _opening(s, root):
 
 def _antipodal_tangent(s, root):
     """tan psi = root / |s| where s < -root, and something harmless elsewhere."""
-    return np.minimum(root / np.where(s == 0.0, 1.0, np.abs(s)), 1.0)
+    size = np.abs(s)
+    return np.where(size > root, root, 1.0) / np.where(size > root, size, 1.0)
 
 
 def arctan_remainder(x):
@@ -305,6 +331,8 @@ def _checked(s, p, q):
     for name, value in (("p", p), ("q", q)):
         if (value < 0.0).any():
             raise ValueError(f"{name} must be a squared norm, at least 0, got {value[value < 0.0].flat[0]}")
+        if (value > LARGEST_WEIGHT**2).any():
+            raise ValueError(f"{name} must be at most {LARGEST_WEIGHT**2:g}, got {value.max()}")
     try:
         s, p, q = np.broadcast_arrays(s, p, q)
     except ValueError as error:

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from lib import gram
-from lib.arguments import instance, integer
+from lib.arguments import LARGEST_WEIGHT, instance, integer
 from lib.kernels import Kernel
 from lib.ndf import NDF
 from lib.networks import Network
@@ -23,12 +23,14 @@ class PopulationLoss:
 
     teacher: Network (k, d). kernel: one of lib.kernels. Every method raises ValueError for a
     student of another input dimension, and where the mathematics has no value: under relu at a zero
-    incoming vector there is no Hessian, and no gradient unless its outgoing weight is zero too.
+    incoming vector there is no Hessian, and no gradient unless its outgoing weight is zero too. Of both networks,
+    weights are at most 1e30, and under relu vectors shorter than 1e-30 are zero, else ValueError.
     """
 
     def __init__(self, teacher, kernel):
         self.teacher = instance("teacher", teacher, Network)
         self.kernel = instance("kernel", kernel, Kernel)
+        self._refuse_extremes("teacher", teacher)
         V, b = teacher.W, teacher.a
         self._weighted_teacher = b[:, None] * V
         self._teacher_energy = b @ (kernel._value(gram.among(V, kernel.noise)) @ b)
@@ -141,7 +143,20 @@ class PopulationLoss:
         instance("student", student, Network)
         if student.d != self.teacher.d:
             raise ValueError(f"student must have the teacher's input dimension {self.teacher.d}, got {student.d}")
+        self._refuse_extremes("student", student)
         return student.W, student.a
+
+    def _refuse_extremes(self, name, network):
+        lengths = np.abs(network.W).max(axis=1)
+        largest = max(lengths.max(), np.abs(network.a).max())
+        if largest > LARGEST_WEIGHT:
+            raise ValueError(f"{name} must have weights of at most {LARGEST_WEIGHT:g}, got {largest:g}")
+        if self.kernel.noise == 0.0 and ((lengths > 0.0) & (lengths < 1.0 / LARGEST_WEIGHT)).any():
+            shortest = lengths[lengths > 0.0].min()
+            raise ValueError(
+                f"{name} must have incoming vectors that are zero or longer than {1.0 / LARGEST_WEIGHT:g} under "
+                f"{self.kernel.name}, got {shortest:g}"
+            )
 
     def _smooth_weights(self, student):
         W, a = self._weights(student)

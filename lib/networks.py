@@ -2,13 +2,15 @@
 
 import numpy as np
 
-from lib.arguments import finite_array, integer
+from lib.arguments import finite_array, instance, integer
+from lib.kernels import Kernel
 
 
 class Network:
     """A network with incoming weights W (n, d) and outgoing weights a (n,), both read-only float64.
 
-    Raises ValueError for wrong shapes, no neuron, no input, or weights that are not finite.
+    Raises ValueError for wrong shapes, no neuron, no input, or weights that are not finite real numbers.
+    Other real types than float64 are converted, see `arguments.finite_array`.
     """
 
     __slots__ = ("W", "a")
@@ -32,7 +34,7 @@ class Network:
         raise AttributeError(f"a Network is immutable: {name} cannot be deleted")
 
     def __reduce__(self):
-        return Network, (self.W, self.a)
+        return type(self), (self.W, self.a)
 
     def __repr__(self):
         return f"Network(n={self.n}, d={self.d})"
@@ -58,11 +60,16 @@ class Network:
         return self.W.shape[1]
 
     def __call__(self, x, kernel):
-        """Outputs (batch,) on inputs x (batch, d), with the activation of `kernel`."""
+        """Outputs (batch,) on inputs x (batch, d), with the activation of `kernel`; ValueError if they overflow."""
         x = finite_array("x", x, ndim=2)
         if x.shape[1] != self.d:
             raise ValueError(f"x must have {self.d} columns, one for each input, got shape {x.shape}")
-        return kernel.activation(x @ self.W.T) @ self.a
+        instance("kernel", kernel, Kernel)
+        with np.errstate(over="ignore", invalid="ignore"):
+            outputs = kernel._activation(x @ self.W.T) @ self.a
+        if not np.isfinite(outputs).all():
+            raise ValueError(f"x must be small enough for outputs within float64, got {np.abs(x).max():g}")
+        return outputs
 
     def ravel(self):
         """All n (d + 1) parameters as one vector: W row by row, then a."""
