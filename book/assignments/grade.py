@@ -18,7 +18,9 @@ def arguments():
     import argparse
     from pathlib import Path
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("submissions", type=Path, help="folder that holds one folder a student")
     parser.add_argument("--workers", type=int, default=2, help="submissions that run at a time (2)")
     given = parser.parse_args()

@@ -18,7 +18,9 @@ pytestmark = pytest.mark.slow
 def started(script, *arguments, before=(), **variables):
     command = [*before, sys.executable, str(script), *map(str, arguments)]
     environment = os.environ | variables
-    return subprocess.run(command, capture_output=True, encoding="utf-8", env=environment, timeout=300)
+    return subprocess.run(
+        command, capture_output=True, encoding="utf-8", env=environment, timeout=300
+    )
 
 
 @pytest.fixture
@@ -39,8 +41,14 @@ def test_a_student_version_with_hidden_tests_is_refused_whatever_left_them_in(co
     with open(course / "nbgrader_config.py", "a", encoding="utf-8") as file:
         file.write(OTHER_MARKERS)
     ended = started(course / "grade.py", handed_in(course))
-    assert ended.returncode == 1 and "The student versions were not replaced:\nsmall: a marker of" in ended.stderr
-    assert "small: of the hidden tests of small-square-test this is left: value_under_test = square" in ended.stderr
+    assert (
+        ended.returncode == 1
+        and "The student versions were not replaced:\nsmall: a marker of" in ended.stderr
+    )
+    assert (
+        "small: of the hidden tests of small-square-test this is left: value_under_test = square"
+        in ended.stderr
+    )
     assert not (course / "release").exists() and not (course / "graded").exists()
 
 
@@ -58,12 +66,21 @@ print(os.listdir(os.environ["HOME"]), os.path.dirname(os.environ["HOME"]) == os.
 def test_of_account_and_shell_nothing_comes_in(course, tmp_path):
     """Whatever is set, and also where what is set leads nowhere."""
     (course / "show.py").write_text(SHOW)
-    strange = strange_account(tmp_path / "home") | {"CLASS_SECRET": "token", "HOME": str(tmp_path / "home")}
-    for variables in (strange, {"HOME": "/nonexistent", "TMPDIR": "/nonexistent"}, {"GRADING_ROOM_OF_PROCESS": "1"}):
+    strange = strange_account(tmp_path / "home") | {
+        "CLASS_SECRET": "token",
+        "HOME": str(tmp_path / "home"),
+    }
+    for variables in (
+        strange,
+        {"HOME": "/nonexistent", "TMPDIR": "/nonexistent"},
+        {"GRADING_ROOM_OF_PROCESS": "1"},
+    ):
         ended = started(course / "show.py", "Zoë \udcff", **variables)
         first, second = ended.stdout.splitlines()
         variables = ["HOME", "JUPYTER_NO_CONFIG", "LC_ALL", "PATH", "TMPDIR"]
-        assert first == f"['Zoë \\udcff'] 1 0 1 {variables}" and second.startswith("[] True "), ended
+        assert first == f"['Zoë \\udcff'] 1 0 1 {variables}" and second.startswith("[] True "), (
+            ended
+        )
         assert not os.path.exists(second.split()[-1])  # nothing stays behind
 
 
@@ -71,7 +88,9 @@ def test_of_account_and_shell_nothing_comes_in(course, tmp_path):
 @pytest.mark.skipif(not WALLS, reason="bubblewrap does not work here")
 def test_a_course_that_cannot_be_written_ends_with_what_to_do(course, script):
     read_only = ["bwrap", "--dev-bind", "/", "/", "--ro-bind", str(course), str(course)]
-    ended = started(course / script, *[handed_in(course)] * (script == "grade.py"), before=read_only)
+    ended = started(
+        course / script, *[handed_in(course)] * (script == "grade.py"), before=read_only
+    )
     assert ended.returncode == 1
     assert ended.stderr == (
         f"{course} cannot be written to. Copy the folder {course} to one of your own, and start it there.\n"

@@ -40,11 +40,20 @@ TAKEN = [
     "small\udcfc.ipynb",
     "small\n.ipynb",
 ]
-NOT_TAKEN = ["smaller.ipynb", "other.ipynb", "dismall.ipynb", "small.pdf", "small.zip", "small.html"]
+NOT_TAKEN = [
+    "smaller.ipynb",
+    "other.ipynb",
+    "dismall.ipynb",
+    "small.pdf",
+    "small.zip",
+    "small.html",
+]
 
 
 def test_notebooks_are_taken_by_their_names(tmp_path):
-    expected = {f"student {i}": written(tmp_path / f"student {i}" / name) for i, name in enumerate(TAKEN)}
+    expected = {
+        f"student {i}": written(tmp_path / f"student {i}" / name) for i, name in enumerate(TAKEN)
+    }
     found = submissions.find(tmp_path, SETS)
     assert {student: what.notebook for (student, _), what in found.items()} == expected
     assert {what.note for what in found.values()} == {""}
@@ -106,7 +115,17 @@ def test_a_folder_without_any_notebook_ends_with_a_sentence(tmp_path):
 
 def test_different_names_stay_different(tmp_path):
     """Also those that nbgrader cannot have as they are, are no UTF-8, or differ in capitals only."""
-    names = ["O'Brien", "O_Brien", "O\"Brien", "anna", "Anna", "M\udcfcller", "M\\xfcller", "M_xfcller", 250 * "x"]
+    names = [
+        "O'Brien",
+        "O_Brien",
+        'O"Brien',
+        "anna",
+        "Anna",
+        "M\udcfcller",
+        "M\\xfcller",
+        "M_xfcller",
+        250 * "x",
+    ]
     names += [250 * "x" + "y", "Zoë ", "Zoë", "0123", "-x", "a,b", "a;b", "[ab]", "{a}"]
     for name in names:
         written(tmp_path / name / "small.ipynb", name.encode("utf-8", "surrogateescape"))
@@ -139,32 +158,56 @@ DAMAGED = {
     "half a character": (stored([cell("s = '\ud83d'")]), ["s = '\ufffd'"]),
     "a character in two lines": (stored([cell(["s = '\ud83d", "\ude00'"])]), ["s = '\U0001f600'"]),
     "a heading": (stored([cell("Title", cell_type="heading", level=1)]), ["# Title"]),
-    "an unknown kind": (stored([cell(cell_type="poem"), cell(cell_type=None), cell(cell_type=[])]), 3 * ["x = 1"]),
+    "an unknown kind": (
+        stored([cell(cell_type="poem"), cell(cell_type=None), cell(cell_type=[])]),
+        3 * ["x = 1"],
+    ),
     "no text": (stored([cell(None), cell(7), cell({}), cell(["a", 7])]), ["", "", "", "a"]),
     "no cell": (stored([None, "x", cell()]), ["x = 1"]),
     "null": (stored([cell(metadata=None)], metadata=None, nbformat=None), ["x = 1"]),
-    "odd ids": (stored([cell(metadata={"nbgrader": {"grade_id": []}}), cell(id=[]), cell(id="a b")]), 3 * ["x = 1"]),
+    "odd ids": (
+        stored([cell(metadata={"nbgrader": {"grade_id": []}}), cell(id=[]), cell(id="a b")]),
+        3 * ["x = 1"],
+    ),
     "one id": (stored([cell(id="a"), cell("y", id="a")]), ["x = 1", "y"]),
     "odd attachments": (
-        stored([cell("x", cell_type="markdown", attachments={"a\ud83d": {"a/b": ["c", 7], "d": 1}, "e": None})]),
+        stored(
+            [
+                cell(
+                    "x",
+                    cell_type="markdown",
+                    attachments={"a\ud83d": {"a/b": ["c", 7], "d": 1}, "e": None},
+                )
+            ]
+        ),
         ["x"],
     ),
     "numbers that are none": (stored([cell(metadata={"points": float("nan")})]), ["x = 1"]),
-    "version 3": (v3.new_notebook(worksheets=[v3.new_worksheet(cells=[v3.new_code_cell("x = 1")])]), ["x = 1"]),
+    "version 3": (
+        v3.new_notebook(worksheets=[v3.new_worksheet(cells=[v3.new_code_cell("x = 1")])]),
+        ["x = 1"],
+    ),
 }
 
 
 @pytest.mark.parametrize("what", DAMAGED)
 def test_a_damaged_notebook_is_read_and_can_be_stored(tmp_path, what):
     content, sources = DAMAGED[what]
-    path = written(tmp_path / "small.ipynb", content if isinstance(content, bytes) else json.dumps(content).encode())
+    path = written(
+        tmp_path / "small.ipynb",
+        content if isinstance(content, bytes) else json.dumps(content).encode(),
+    )
     submitted = repair.read(path)
     assert [cell.source for cell in submitted.cells] == sources
     rebuilt, _ = repair.repaired(submitted, small_set())
     nbformat.validate(rebuilt)
     nbformat.write(rebuilt, tmp_path / "rebuilt.ipynb")
-    answers = [cell for cell in small_set().cells if cell.metadata.get("nbgrader", {}).get("points")]
-    assert len(nbformat.read(tmp_path / "rebuilt.ipynb", as_version=4).cells) == len(sources) + len(answers)
+    answers = [
+        cell for cell in small_set().cells if cell.metadata.get("nbgrader", {}).get("points")
+    ]
+    assert len(nbformat.read(tmp_path / "rebuilt.ipynb", as_version=4).cells) == len(sources) + len(
+        answers
+    )
 
 
 @pytest.mark.parametrize(
@@ -208,13 +251,21 @@ def test_of_two_copies_with_one_id_the_first_counts():
 
 @pytest.mark.parametrize(
     "text, taken",
-    [("2026-02-03 10:00:00 UTC", True), ("last night", False), ("", False), ("9" * 500, False), ("\udcff", False)],
+    [
+        ("2026-02-03 10:00:00 UTC", True),
+        ("last night", False),
+        ("", False),
+        ("9" * 500, False),
+        ("\udcff", False),
+    ],
 )
 def test_only_a_date_is_taken_for_one(tmp_path, text, taken):
     """nbgrader takes timestamp.txt for the time of handing in, and stops when it is none."""
     notebook = written(tmp_path / "small.ipynb")
     date = written(tmp_path / "timestamp.txt", text.encode("utf-8", "surrogateescape"))
-    assert grader.attached(notebook) == (([date], []) if taken else ([], ["timestamp.txt (no date)"]))
+    assert grader.attached(notebook) == (
+        ([date], []) if taken else ([], ["timestamp.txt (no date)"])
+    )
 
 
 def test_files_beside_the_notebook_come_along_or_are_named(tmp_path, monkeypatch):
@@ -224,7 +275,10 @@ def test_files_beside_the_notebook_come_along_or_are_named(tmp_path, monkeypatch
     os.truncate(written(tmp_path / "video.mp4"), grader.LARGEST + 1)
     closed = written(tmp_path / "secret.py")
     monkeypatch.setattr(grader.os, "access", lambda path, mode: path != closed)
-    assert grader.attached(notebook) == ([module], ["secret.py (cannot be opened)", "video.mp4 (too large)"])
+    assert grader.attached(notebook) == (
+        [module],
+        ["secret.py (cannot be opened)", "video.mp4 (too large)"],
+    )
 
 
 @pytest.fixture
@@ -240,9 +294,15 @@ def course(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "error, note",
     [
-        (PermissionError(13, "Permission denied", "/home/x/sm\udcffall.ipynb"), "Permission denied: sm\\xffall.ipynb"),
+        (
+            PermissionError(13, "Permission denied", "/home/x/sm\udcffall.ipynb"),
+            "Permission denied: sm\\xffall.ipynb",
+        ),
         (KeyError("heading"), "KeyError: 'heading'"),
-        (UnicodeEncodeError("utf-8", "\ud83d", 0, 1, "surrogates not allowed"), "UnicodeEncodeError"),
+        (
+            UnicodeEncodeError("utf-8", "\ud83d", 0, 1, "surrogates not allowed"),
+            "UnicodeEncodeError",
+        ),
         (RecursionError("maximum recursion depth exceeded"), "RecursionError"),
     ],
 )
@@ -251,7 +311,9 @@ def test_an_error_of_one_submission_becomes_its_row(course, monkeypatch, error, 
         raise error
 
     notebook = written(course / "handed_in" / "a" / "small.ipynb")
-    monkeypatch.setattr(grader.repair, "read", fails if not isinstance(error, ValueError) else repair.read)
+    monkeypatch.setattr(
+        grader.repair, "read", fails if not isinstance(error, ValueError) else repair.read
+    )
     monkeypatch.setattr(grader, "attached", fails)
     record = grader.grade("a", "small", submissions.Found("a", notebook, ""))
     assert record["status"] == "failed" and record["note"].startswith(note)
@@ -263,9 +325,14 @@ def test_an_error_of_one_submission_becomes_its_row(course, monkeypatch, error, 
 def test_a_failed_nbgrader_leaves_a_note_and_what_it_said(course, monkeypatch):
     notebook = course / "handed_in" / "a" / "small.ipynb"
     nbformat.write(small_set(), written(notebook))
-    monkeypatch.setattr(grader, "nbgrader", lambda *arguments, **options: (1, "one\n[ERROR] two\nthree"))
+    monkeypatch.setattr(
+        grader, "nbgrader", lambda *arguments, **options: (1, "one\n[ERROR] two\nthree")
+    )
     record = grader.grade("a", "small", submissions.Found("a", notebook, ""))
-    assert (record["status"], record["note"]) == ("failed", "[ERROR] two; more in graded/small/a.log")
+    assert (record["status"], record["note"]) == (
+        "failed",
+        "[ERROR] two; more in graded/small/a.log",
+    )
     assert "three" in (course / "graded" / "small" / "a.log").read_text("utf-8")
 
 
@@ -285,7 +352,10 @@ def test_the_table_is_written_whatever_a_record_holds(course, monkeypatch):
     record = {"student": "a", "set": "small", "name": "\ud83d", "status": "graded", "note": "read"}
     assert table.write_table([record]) == 3
     rows = (course / "grades.csv").read_text("utf-8")
-    assert "\\ud83d,small,graded" in rows and "read; its marks cannot be read: LookupError: no set small" in rows
+    assert (
+        "\\ud83d,small,graded" in rows
+        and "read; its marks cannot be read: LookupError: no set small" in rows
+    )
     assert rows.count("is damaged: delete it") == 2
 
 
@@ -296,7 +366,10 @@ def test_one_page_that_cannot_be_written_is_missing_alone(course, monkeypatch, c
 
     def nbgrader(course, *arguments, patience):
         calls.append([argument for argument in arguments if "student" in argument])
-        if arguments[-1] in ("--force", "--student=a"):  # the whole class, and the one that it stumbles over
+        if arguments[-1] in (
+            "--force",
+            "--student=a",
+        ):  # the whole class, and the one that it stumbles over
             return None, f"ended after {patience} s"
         written(course / "feedback" / "b" / "small" / "small.html", b"<script>x</script>page")
         written(course / "feedback" / "b" / "small" / "own.html", b"<script>caf\xe9")
@@ -309,7 +382,9 @@ def test_one_page_that_cannot_be_written_is_missing_alone(course, monkeypatch, c
     assert (course / "feedback" / "b" / "small" / "small.html").read_text("utf-8") == "page"
 
 
-@pytest.mark.parametrize(("waits", "mark", "empty"), [(False, None, True), (True, None, False), (False, 2.0, False)])
+@pytest.mark.parametrize(
+    ("waits", "mark", "empty"), [(False, None, True), (True, None, False), (False, 2.0, False)]
+)
 def test_an_answer_is_empty_until_somebody_wrote_or_marked_it(waits, mark, empty):
     answer = SimpleNamespace(name="words", manual_score=mark, needs_manual_grade=waits)
     test = SimpleNamespace(name="test", manual_score=None, needs_manual_grade=False)
@@ -327,7 +402,9 @@ def student_version():
     for question in version.cells:
         for what, instead in (("SOLUTION", STUB), ("HIDDEN TESTS", "")):
             before, begin, rest = question.source.partition(f"### BEGIN {what}")
-            question.source = before + instead + rest.partition(f"### END {what}")[2] if begin else before
+            question.source = (
+                before + instead + rest.partition(f"### END {what}")[2] if begin else before
+            )
     return version
 
 
@@ -338,7 +415,11 @@ def test_a_student_version_without_secrets_has_no_leak():
 @pytest.mark.parametrize(
     "place, text, leak",
     [
-        (3, "\nassert type(value_under_test) in (float, _np.float64)", "hidden tests of small-square-test"),
+        (
+            3,
+            "\nassert type(value_under_test) in (float, _np.float64)",
+            "hidden tests of small-square-test",
+        ),
         (3, "\nvalue_under_test = square(-3.0)", "hidden tests of small-square-test"),
         (2, "\n    return x * x", "solution of small-square"),
         (6, "\nA square is never negative.", "solution of small-words"),
@@ -356,7 +437,11 @@ def test_whatever_is_left_in_a_student_version_is_found(place, text, leak):
 @pytest.mark.parametrize("secret", ["", "### BEGIN HIDDEN TESTS"])
 def test_student_versions_are_replaced_only_by_good_ones(course, monkeypatch, secret):
     def nbgrader(course, command, *options):
-        (made,) = [option.partition("release_directory=")[2] for option in options if "release_directory" in option]
+        (made,) = [
+            option.partition("release_directory=")[2]
+            for option in options
+            if "release_directory" in option
+        ]
         version = student_version()
         version.cells[0].source += secret
         nbformat.write(version, written(Path(made, "small", "small.ipynb")))
@@ -366,13 +451,17 @@ def test_student_versions_are_replaced_only_by_good_ones(course, monkeypatch, se
     monkeypatch.setattr(versions.command, "nbgrader", nbgrader)
     before = (course / "release" / "small" / "small.ipynb").read_bytes()
     if secret:
-        with pytest.raises(SystemExit, match="small: a marker of solutions, hidden tests or mark schemes is left"):
+        with pytest.raises(
+            SystemExit, match="small: a marker of solutions, hidden tests or mark schemes is left"
+        ):
             versions.release(course)
         assert (course / "release" / "small" / "small.ipynb").read_bytes() == before
     else:
         versions.release(course)
         made = nbformat.read(course / "release" / "small" / "small.ipynb", as_version=4)
-        assert [cell.source for cell in made.cells] == [cell.source for cell in student_version().cells]
+        assert [cell.source for cell in made.cells] == [
+            cell.source for cell in student_version().cells
+        ]
         assert (course / "release" / "small" / "data.csv").is_file()
 
 

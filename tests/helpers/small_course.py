@@ -11,7 +11,12 @@ from guards import ROOT
 from simulated_class import small_set
 
 ASSIGNMENTS = ROOT / "book" / "assignments"
-WALLS = subprocess.run(["sh", "-c", "bwrap --unshare-all --ro-bind / / true"], capture_output=True).returncode == 0
+WALLS = (
+    subprocess.run(
+        ["sh", "-c", "bwrap --unshare-all --ro-bind / / true"], capture_output=True
+    ).returncode
+    == 0
+)
 # Settings of nbgrader with which it leaves everything in the student versions.
 OTHER_MARKERS = """
 c = get_config()
@@ -37,8 +42,15 @@ def new_course(folder, limits="timeout = 10; total = 40"):
 
 def grader(course, submissions, **variables):
     """The command that grades, as a process to start: with a secret, and without a home unless the test made one."""
-    environment = os.environ | {"CLASS_SECRET": "token", "HOME": str(course.parent / "home"), **variables}
-    return [sys.executable, str(course / "grade.py"), str(submissions)], {"env": environment, "encoding": "utf-8"}
+    environment = os.environ | {
+        "CLASS_SECRET": "token",
+        "HOME": str(course.parent / "home"),
+        **variables,
+    }
+    return [sys.executable, str(course / "grade.py"), str(submissions)], {
+        "env": environment,
+        "encoding": "utf-8",
+    }
 
 
 def grade(course, submissions, **variables):
@@ -69,10 +81,26 @@ def strange_account(home):
         (home / name).write_text(text)
     temporary = home / ("t" * (94 - len(str(home))) if len(str(home)) < 90 else "temporary")
     temporary.mkdir()
-    folders = {name: str(home / ".jupyter") for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_CONFIG_PATH", "JUPYTER_PATH")}
-    folders |= {"JUPYTER_DATA_DIR": str(home / "data"), "JUPYTER_RUNTIME_DIR": "/proc/none", "TMPDIR": str(temporary)}
-    folders |= {"IPYTHONDIR": str(home / ".ipython"), "MATPLOTLIBRC": str(home), "PYTHONPATH": str(home / "modules")}
-    python = {"PYTHONOPTIMIZE": "1", "PYTHONSAFEPATH": "1", "PYTHONWARNINGS": "error", "PYTHONUTF8": "0"}
+    folders = {
+        name: str(home / ".jupyter")
+        for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_CONFIG_PATH", "JUPYTER_PATH")
+    }
+    folders |= {
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_RUNTIME_DIR": "/proc/none",
+        "TMPDIR": str(temporary),
+    }
+    folders |= {
+        "IPYTHONDIR": str(home / ".ipython"),
+        "MATPLOTLIBRC": str(home),
+        "PYTHONPATH": str(home / "modules"),
+    }
+    python = {
+        "PYTHONOPTIMIZE": "1",
+        "PYTHONSAFEPATH": "1",
+        "PYTHONWARNINGS": "error",
+        "PYTHONUTF8": "0",
+    }
     python |= {"PYTHONSTARTUP": "/none", "PYTHONIOENCODING": "ascii", "PYTHONCOERCECLOCALE": "0"}
     return folders | python | {"LC_ALL": "POSIX", "LANG": "de_DE", "JUPYTER_PREFER_ENV_PATH": "0"}
 
@@ -82,7 +110,11 @@ def contents(folder):
 
 
 def make_student_versions(course):
-    subprocess.run([sys.executable, "-c", "from grading.versions import release; release('.')"], cwd=course, check=True)
+    subprocess.run(
+        [sys.executable, "-c", "from grading.versions import release; release('.')"],
+        cwd=course,
+        check=True,
+    )
 
 
 def released(course):

@@ -31,7 +31,8 @@ def nbgrader(course, *arguments, patience=None):
     process = subprocess.Popen(
         [*room.PYTHON, "-c", NBGRADER, *arguments, *places],
         cwd=root,
-        env=os.environ | {"PATH": os.pathsep.join([bin_folder, os.environ.get("PATH", os.defpath)])},
+        env=os.environ
+        | {"PATH": os.pathsep.join([bin_folder, os.environ.get("PATH", os.defpath)])},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -1,4 +1,4 @@
-"""Grade one submission, whatever it is: its record says how that went, and no error of it reaches the others."""
+"""Grade one submission, whatever it is: its record says how that went, and no error leaves it."""
 
 import hashlib
 import json
@@ -16,12 +16,14 @@ from .command import nbgrader
 from .submissions import beside, readable
 
 COURSE = Path(__file__).resolve().parents[1]
-PATIENCE = 900  # seconds after which a submission is ended from outside, if the sandbox did not end it
+PATIENCE = (
+    900  # seconds after which a submission is ended from outside, if the sandbox did not end it
+)
 LARGEST = 20 * 2**20  # bytes of a file that is handed in beside a notebook
 
 
 def grade(student, name, found):
-    """Grade one submission unless that was done before; its record, what the table needs to know of it."""
+    """Grade one submission unless that was done before; its record, all that the table needs of it."""
     record = {"student": student, "set": name, "name": found.name, "selected": found.note}
     stored = COURSE / "graded" / name / f"{student}.json"
     earlier = stored_record(stored)
@@ -36,16 +38,23 @@ def grade(student, name, found):
             reason = f"{type(error).__name__}: {error}"
             if isinstance(error, OSError) and error.strerror:
                 reason = f"{error.strerror}: {readable(os.path.basename(error.filename or ''))}"
-            new = {"status": "failed", "note": f"{reason[:200]}; more in graded/{name}/{student}.log"}
+            new = {
+                "status": "failed",
+                "note": f"{reason[:200]}; more in graded/{name}/{student}.log",
+            }
         record = earlier | record | new
         if new:  # in one piece: the other worker prints too
-            print(f"{name}  {student}: {new['status']}{'  ' * bool(new['note'])}{new['note']}\n", end="", flush=True)
+            print(
+                f"{name}  {student}: {new['status']}{'  ' * bool(new['note'])}{new['note']}\n",
+                end="",
+                flush=True,
+            )
     write(stored, lambda file: json.dump(record, file, indent=1))
     return record
 
 
 def graded_now(student, name, notebook, earlier):
-    """What to put into the record of this submission; nothing, when it was graded before and has not changed."""
+    """What to put into the record of this submission; nothing, when it was graded and has not changed."""
     files, left = attached(notebook)
     digest = digest_of([COURSE / "source" / name / f"{name}.ipynb", notebook, *files])
     if earlier.get("digest") == digest and earlier["status"] != "failed":
@@ -72,9 +81,18 @@ def graded_now(student, name, notebook, earlier):
         log(student, name, said)
         errors = [line for line in said.splitlines() if "ERROR" in line or "ended" in line]
         note = "; ".join([*notes, *errors[-2:]])[:500]
-        return {"digest": digest, "status": "failed", "note": f"{note}; more in graded/{name}/{student}.log"}
+        return {
+            "digest": digest,
+            "status": "failed",
+            "note": f"{note}; more in graded/{name}/{student}.log",
+        }
     status, note = ending(nbformat.read(graded, as_version=4))
-    return {"digest": digest, "status": status, "note": "; ".join([*notes, *note]), "words_elsewhere": elsewhere}
+    return {
+        "digest": digest,
+        "status": status,
+        "note": "; ".join([*notes, *note]),
+        "words_elsewhere": elsewhere,
+    }
 
 
 def attached(notebook):
@@ -86,7 +104,9 @@ def attached(notebook):
             reason = "too large"
         elif not os.access(path, os.R_OK):
             reason = "cannot be opened"
-        elif path.name == "timestamp.txt" and not is_date(path):  # nbgrader takes it for the day of handing in
+        elif path.name == "timestamp.txt" and not is_date(
+            path
+        ):  # nbgrader takes it for the day of handing in
             reason = "no date"
         if reason:
             left.append(f"{readable(path.name)} ({reason})")

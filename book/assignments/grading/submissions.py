@@ -1,7 +1,7 @@
-"""Find who handed in what: the notebook of every student and problem set, or a word on why there is none.
+"""Find who handed in what: the notebook of every student and set, or a word on why there is none.
 
-Nothing in the folder of a student can stop the search: links, pipes, folders called like notebooks, names in no known
-letters, folders that cannot be opened.
+Nothing in the folder of a student can stop the search: links, pipes, folders called like notebooks,
+names in no known letters, folders that cannot be opened.
 """
 
 import hashlib
@@ -44,10 +44,14 @@ def find(folder, sets):
         except OSError as error:  # a file that went away while we looked
             notebooks = dict.fromkeys(sets, (None, f"not searched to the end: {error.strerror}"))
         for problem_set, (notebook, note) in notebooks.items():
-            found[student, problem_set] = Found(name, notebook, "; ".join(filter(None, [note, renamed])))
+            found[student, problem_set] = Found(
+                name, notebook, "; ".join(filter(None, [note, renamed]))
+            )
     somebody = {problem_set for (_, problem_set), what in found.items() if what.notebook}
     if not somebody:
-        sys.exit(f"No notebook called after a problem set in a folder of a student was found in {folder}")
+        sys.exit(
+            f"No notebook called after a problem set in a folder of a student was found in {folder}"
+        )
     return {key: what for key, what in found.items() if key[1] in somebody}
 
 
@@ -71,12 +75,18 @@ def handed_in(homes, sets):
         if path not in taken and (NOTEBOOK.fullmatch(path.name) or path.parent not in besides)
     ]
     others += [readable(text) for text in trouble]
-    why = f"not taken: {', '.join(others[:8])}{f' and {len(others) - 8} more' * (len(others) > 8)}" if others else ""
-    return {name: newest(notebooks) if notebooks else (None, why) for name, notebooks in found.items()}
+    why = (
+        f"not taken: {', '.join(others[:8])}{f' and {len(others) - 8} more' * (len(others) > 8)}"
+        if others
+        else ""
+    )
+    return {
+        name: newest(notebooks) if notebooks else (None, why) for name, notebooks in found.items()
+    }
 
 
 def files(home, report):
-    """All below `home` that may be handed in: files, links, and folders that are called like notebooks."""
+    """All below `home` that may be handed in: files, links, and folders called like notebooks."""
 
     def closed(error):
         report(f"{os.path.relpath(error.filename, home)} (cannot be opened: {error.strerror})")
@@ -91,7 +101,9 @@ def files(home, report):
 
 def newest(notebooks):
     path, short = max(notebooks, key=lambda notebook: notebook[0].lstat().st_mtime)
-    return path, f"the newest of {len(notebooks)}, {readable(str(short))}" if len(notebooks) > 1 else ""
+    return path, f"the newest of {len(notebooks)}, {readable(str(short))}" if len(
+        notebooks
+    ) > 1 else ""
 
 
 def kind(path):
@@ -102,12 +114,18 @@ def kind(path):
         return error.strerror
     if stat.S_ISREG(mode):
         return ""
-    return "a link" if stat.S_ISLNK(mode) else "a folder" if stat.S_ISDIR(mode) else "no ordinary file"
+    return (
+        "a link" if stat.S_ISLNK(mode) else "a folder" if stat.S_ISDIR(mode) else "no ordinary file"
+    )
 
 
 def beside(notebook):
     """The files that come with `notebook`."""
-    paths = (path for path in notebook.parent.iterdir() if not NOTEBOOK.fullmatch(path.name) and not hidden(path.name))
+    paths = (
+        path
+        for path in notebook.parent.iterdir()
+        if not NOTEBOOK.fullmatch(path.name) and not hidden(path.name)
+    )
     return sorted(path for path in paths if not kind(path))
 
 
@@ -124,11 +142,13 @@ def hidden(name):
 def readable(name):
     """`name`, of a file, in letters that every table can hold: M\\xfcller where it is not UTF-8."""
     text = unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "backslashreplace"))
-    return "".join(f"\\x{ord(c):02x}" if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text)
+    return "".join(
+        f"\\x{ord(c):02x}" if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text
+    )
 
 
 def identifier(name):
-    """The name of a student as nbgrader and our folders can have it; different names stay different."""
+    """The name of a student as nbgrader and folders can have it; different names stay different."""
     plain = re.sub(r"[^\w.@+ -]", "_", name).strip()
     if plain == name and len(name.encode()) <= 100:
         return name

@@ -16,7 +16,9 @@ PATIENCE = 60  # seconds for the feedback of one student
 
 def write_table(records):
     """Write grades.csv: one row for each record and for what other folders held before; the number of rows."""
-    rows = table([*records, *graded_before({(record["student"], record["set"]) for record in records})])
+    rows = table(
+        [*records, *graded_before({(record["student"], record["set"]) for record in records})]
+    )
 
     def write_rows(file):
         writer = csv.DictWriter(file, COLUMNS)
@@ -34,7 +36,11 @@ def graded_before(found):
         if (student, name) not in found and (COURSE / "source" / name).is_dir():
             note = f"graded/{name}/{path.name} is damaged: delete it, and hand in again what it was made from"
             lost = {"student": student, "set": name, "status": "failed", "note": note}
-            yield lost | {key: value for key, value in stored_record(path).items() if key not in ("student", "set")}
+            yield lost | {
+                key: value
+                for key, value in stored_record(path).items()
+                if key not in ("student", "set")
+            }
 
 
 def table(records):
@@ -42,11 +48,17 @@ def table(records):
     rows = []
     with Gradebook(room.database(COURSE)) as gradebook:
         for record in sorted(records, key=lambda record: (record["student"], record["set"])):
-            row = {"student": record.get("name", record["student"]), "set": record["set"], "status": record["status"]}
+            row = {
+                "student": record.get("name", record["student"]),
+                "set": record["set"],
+                "status": record["status"],
+            }
             notes = [record.get("selected"), record["note"]]
             try:
                 row |= marks(record, gradebook, notes)
-            except Exception as error:  # one row that cannot be filled does not take the table from the others
+            except (
+                Exception
+            ) as error:  # one row that cannot be filled does not take the table from the others
                 gradebook.db.rollback()
                 notes.append(f"its marks cannot be read: {type(error).__name__}: {error}"[:200])
             rows.append(row | {"note": "; ".join(filter(None, notes))})
@@ -64,7 +76,9 @@ def marks(record, gradebook, notes):
             row |= scores(submission)
             if record.get("words_elsewhere") and left_empty(submission):
                 row["needs_marking"] = "yes"
-                notes.append("an answer in words is empty, but there are words in cells of the student's own")
+                notes.append(
+                    "an answer in words is empty, but there are words in cells of the student's own"
+                )
     return row
 
 
@@ -84,14 +98,19 @@ def scores(submission):
 def grades(submission):
     """The grades of a submission that are given by hand, and those that are not."""
     all_grades = [grade for notebook in submission.notebooks for grade in notebook.grades]
-    answers = {cell.name for notebook in submission.notebooks for cell in notebook.notebook.solution_cells}
+    answers = {
+        cell.name for notebook in submission.notebooks for cell in notebook.notebook.solution_cells
+    }
     by_hand = [grade for grade in all_grades if grade.name in answers]
     return by_hand, [grade for grade in all_grades if grade.name not in answers]
 
 
 def left_empty(submission):
     """Whether an answer in words got its 0 because nothing was written in its place, and from nobody."""
-    return any(grade.manual_score is None and not grade.needs_manual_grade for grade in grades(submission)[0])
+    return any(
+        grade.manual_score is None and not grade.needs_manual_grade
+        for grade in grades(submission)[0]
+    )
 
 
 def write_feedback():
@@ -102,7 +121,13 @@ def write_feedback():
     """
     graded = sorted(COURSE.glob("autograded/*/*/*.ipynb"))
     students = sorted({path.parents[1].name for path in graded})
-    code, said = nbgrader(COURSE, "generate_feedback", "--assignment=*", "--force", patience=PATIENCE + 5 * len(graded))
+    code, said = nbgrader(
+        COURSE,
+        "generate_feedback",
+        "--assignment=*",
+        "--force",
+        patience=PATIENCE + 5 * len(graded),
+    )
     for student in students if code != 0 else ():
         options = ["--assignment=*", "--force", f"--student={student}"]
         code, said = nbgrader(COURSE, "generate_feedback", *options, patience=PATIENCE)
@@ -112,5 +137,9 @@ def write_feedback():
         page = COURSE / "feedback" / path.relative_to(COURSE / "autograded").with_suffix(".html")
         if page.is_file():
             html = re.sub(r"<script\b.*?</script>", "", page.read_text("utf-8"), flags=re.DOTALL)
-            html = re.sub(r'<a href="#([^"]+)">(?:Test cell|Written response)</a>', r'<a href="#\1">\1</a>', html)
+            html = re.sub(
+                r'<a href="#([^"]+)">(?:Test cell|Written response)</a>',
+                r'<a href="#\1">\1</a>',
+                html,
+            )
             page.write_text(html, "utf-8")

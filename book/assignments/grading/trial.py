@@ -41,13 +41,19 @@ def check(course, submissions):
     sources = sorted(path.stem for path in course.glob("source/*/*.ipynb"))
     for name in sources:
         release = course / "release" / name / f"{name}.ipynb"
-        for student, path in (("source", course / "source" / name / f"{name}.ipynb"), ("untouched", release)):
+        for student, path in (
+            ("source", course / "source" / name / f"{name}.ipynb"),
+            ("untouched", release),
+        ):
             (submissions / student).mkdir(parents=True, exist_ok=True)
             shutil.copy(path, submissions / student)
 
     print("Grading the sources and the untouched student versions ...", flush=True)
     graded = subprocess.run(
-        [*room.PYTHON, course / "grade.py", submissions], capture_output=True, encoding="utf-8", errors="replace"
+        [*room.PYTHON, course / "grade.py", submissions],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
     )
     if graded.returncode:
         sys.exit(f"They cannot be graded:\n{graded.stdout}{graded.stderr}")
@@ -56,16 +62,22 @@ def check(course, submissions):
     for name in sources:
         solved, untouched = rows["source", name], rows["untouched", name]
         ran = {
-            student: nbformat.read(course / "autograded" / student / name / f"{name}.ipynb", as_version=4)
+            student: nbformat.read(
+                course / "autograded" / student / name / f"{name}.ipynb", as_version=4
+            )
             for student in ("source", "untouched")
         }
         if solved["status"] != "graded" or solved["automatic"] != solved["automatic_max"]:
-            failed = ", ".join(grade_id(cell) for cell in ran["source"].cells if is_test(cell) and error_of(cell))
+            failed = ", ".join(
+                grade_id(cell) for cell in ran["source"].cells if is_test(cell) and error_of(cell)
+            )
             complaints.append(
                 f"{name}: the source gets {solved['automatic']} of {solved['automatic_max']} points, it fails {failed}"
             )
         if untouched["status"] != "graded" or float(untouched["score"]):
-            complaints.append(f"{name}: the untouched student version gets {untouched['score']}, {untouched}")
+            complaints.append(
+                f"{name}: the untouched student version gets {untouched['score']}, {untouched}"
+            )
         complaints += [f"{name}: {complaint}" for complaint in unhelpful(ran["untouched"])]
     return complaints
 
@@ -77,7 +89,10 @@ def unhelpful(graded):
             error = error_of(cell)
             if error is None:
                 yield f"{grade_id(cell)} passes without an answer"
-            elif error.ename not in ("NotImplementedError", "AssertionError") or len(error.evalue) < 20:
+            elif (
+                error.ename not in ("NotImplementedError", "AssertionError")
+                or len(error.evalue) < 20
+            ):
                 yield f"{grade_id(cell)} fails without saying what to write: {error.ename}: {error.evalue}"
 
 

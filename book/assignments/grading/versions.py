@@ -1,7 +1,7 @@
 """The student versions of the problem sets, and whether one still shows what it must not.
 
-nbgrader cuts solutions, hidden tests and mark schemes out of the sources, between markers that settings can change. So
-what it made is read again, here, before it replaces anything.
+nbgrader cuts solutions, hidden tests and mark schemes out of the sources, between markers that
+settings can change. So what it made is read again, here, before it replaces anything.
 """
 
 import json
@@ -27,7 +27,8 @@ MARKER = re.compile(
 def release(course):
     """Write the student versions of all problem sets of `course` and tell its gradebook about them.
 
-    When one is not made, or shows what it must not, none is replaced, and the process ends with a sentence for each.
+    When one is not made, or shows what it must not, none is replaced, and the process ends with a
+    sentence for each.
     """
     course = Path(course).resolve()
     with tempfile.TemporaryDirectory(prefix="release") as made:
@@ -50,7 +51,7 @@ def release(course):
 
 
 def leaks(source, version):
-    """What of the solutions, hidden tests and mark schemes of `source` its student `version` still shows."""
+    """What of solutions, hidden tests and mark schemes of `source` its student `version` still shows."""
     if MARKER.search(json.dumps(version, ensure_ascii=False)):
         yield "a marker of solutions, hidden tests or mark schemes is left"
     if any(cell.get("outputs") for cell in version.cells):
@@ -64,9 +65,11 @@ def leaks(source, version):
 
 
 def secret_and_open(cell):
-    """(id of the cell, where it stands, line, whether students must not see it) for every line of a source cell."""
+    """(id of the cell, kind of region, line, whether it is secret) for every line of a source cell."""
     answer = cell.get("metadata", {}).get("nbgrader", {}).get("solution")
-    whole = ["SOLUTION"] * bool(answer and "### BEGIN SOLUTION" not in cell.source)  # of such a cell nothing is shown
+    whole = ["SOLUTION"] * bool(
+        answer and "### BEGIN SOLUTION" not in cell.source
+    )  # of such a cell nothing is shown
     inside = list(whole)
     for line in cell.source.split("\n"):
         marker = re.match(rf"\s*### (BEGIN|END) ({'|'.join(SECRETS)})", line)
