@@ -1,9 +1,8 @@
 """Grading from end to end: a class made by code is graded, and every score, status and file is what it has to be."""
 
-import csv
 import html.parser
-import importlib.util
 import os
+import re
 import shutil
 import signal
 import socket
@@ -21,68 +20,32 @@ import pytest
 import simulated_class
 from guards import ROOT
 from simulated_class import KINDS, SMALL, expected_score, hand_in, small_set
+from small_course import (
+    ASSIGNMENTS,
+    WALLS,
+    contents,
+    grade,
+    grader,
+    make_student_versions,
+    new_course,
+    released,
+    strange_account,
+)
 
 pytest.importorskip("nbgrader", reason="book/assignments/requirements.txt is not installed")
 
-ASSIGNMENTS = ROOT / "book" / "assignments"
 TRACE = "written-by-a-submission"
-WALLS = subprocess.run(["sh", "-c", "bwrap --unshare-all --ro-bind / / true"], capture_output=True).returncode == 0
 needs_walls = pytest.mark.skipif(not WALLS, reason="bubblewrap does not work here: nothing outside is protected")
 # Without walls these would reach what they should not, on the machine that runs the tests.
 UNSAFE = {"writes_outside", "starts_others", "spies", "calls_home"}
 pytestmark = pytest.mark.slow
 
 
-def new_course(folder, limits="timeout = 10; total = 40"):
-    """A course of its own in `folder`: our grading, the small problem set, no patience with endless loops."""
-    course = folder / "course"
-    shutil.copytree(ASSIGNMENTS / "grading", course / "grading")
-    for name in ("grade.py", "nbgrader_config.py"):
-        shutil.copy(ASSIGNMENTS / name, course)
-    settings = [f"c.SandboxedExecute.{setting.strip()}" for setting in limits.split(";")]
-    with open(course / "nbgrader_config.py", "a") as file:
-        file.write("\n" + "\n".join(settings) + "\n")
-    (course / "source" / "small").mkdir(parents=True)
-    nbformat.write(small_set(), course / "source" / "small" / "small.ipynb")
-    return course
-
-
-def grader(course, submissions, path=""):
-    """The command that grades, as a process to start: with a secret in its environment and a home of its own."""
-    home = course.parent / "home"
-    home.mkdir(exist_ok=True)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("JUPYTER")}
-    environment |= {"CLASS_SECRET": "token", "HOME": str(home), "PATH": path + os.environ["PATH"]}
-    return [sys.executable, str(course / "grade.py"), str(submissions)], {"env": environment, "text": True}
-
-
-def grade(course, submissions, path=""):
-    """Grade; what was said, and {student: row of the table}."""
-    command, settings = grader(course, submissions, path)
-    result = subprocess.run(command, capture_output=True, timeout=900, **settings)
-    assert result.returncode == 0, result.stdout + result.stderr
-    with open(course / "grades.csv", newline="", encoding="utf-8") as file:
-        return result.stdout, {row["student"]: row for row in csv.DictReader(file)}
-
-
-def contents(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def make_student_versions(course):
-    subprocess.run([sys.executable, "-c", "from grading.command import release; release('.')"], cwd=course, check=True)
-
-
-def released(course):
-    """The small problem set as students see it."""
-    make_student_versions(course)
-    return nbformat.read(course / "release" / "small" / "small.ipynb", as_version=4)
-
-
 @pytest.fixture(scope="module")
 def classroom(tmp_path_factory):
-    """A class with one student of each kind, graded once; what was said, the table, and what was there before."""
-    folder = tmp_path_factory.mktemp("classroom")
+    """A class with one student of each kind, graded once, in a folder with a bad name and from a strange account."""
+    folder = tmp_path_factory.mktemp("classroom") / "[WS26] what? 50 %, #2 für Zoë"
+    account = strange_account(folder / "home")
     course, submissions = new_course(folder), folder / "submissions"
     release = released(course)
     kinds = [kind for kind in KINDS if WALLS or kind not in UNSAFE]
@@ -90,7 +53,7 @@ def classroom(tmp_path_factory):
         facts = {"course": course, "home": folder / "home", "port": server.getsockname()[1]}
         hand_in(submissions, "small", small_set(), release, SMALL, kinds, **facts)
         before = contents(submissions), contents(course / "source"), set(folder.iterdir())
-        _, rows = grade(course, submissions)
+        _, rows = grade(course, submissions, **account)
     return SimpleNamespace(course=course, submissions=submissions, release=release, rows=rows, before=before)
 
 
@@ -120,6 +83,8 @@ def test_notes_tell_what_to_look_at(classroom):
         "dies": "KernelDied in small-norm",
         "endless": "CellTimeoutError in small-norm-test",
         "unreadable": "no notebook",
+        "battered": "left behind: timestamp.txt (no date)",
+        "folder_instead": "not taken: small.ipynb (a folder), small.ipynb/read me.txt (its name)",
     }.items():
         assert words in classroom.rows[kind]["note"], kind
 
@@ -143,8 +108,9 @@ def test_no_process_outlives_its_submission(classroom):
 
 
 def test_feedback_holds_verdicts_and_no_hidden_test(classroom):
-    pages = {path.parent.parent.name: path.read_text("utf-8") for path in classroom.course.glob("feedback/*/*/*.html")}
-    assert set(pages) == set(classroom.rows) - {"unreadable", "missing"}
+    found = classroom.course.glob("feedback/*/*/small.html")
+    pages = {path.parent.parent.name: path.read_text("utf-8") for path in found}
+    assert set(pages) == set(classroom.rows) - {"unreadable", "missing", "folder_instead"}
     for student, page in pages.items():
         for secret in ("HIDDEN", "value_under_test", b"value_under_test".hex(), "<script", "Traceback (most"):
             assert secret not in page, (student, secret)
@@ -199,54 +165,10 @@ def test_words_in_another_cell_are_not_lost(classroom):
     assert classroom.rows["correct"]["note"] == ""
 
 
-@pytest.fixture
-def grade_module(tmp_path, monkeypatch):
-    """grade.py of a course of its own, as a module."""
-    course = new_course(tmp_path)
-    monkeypatch.syspath_prepend(course)
-    spec = importlib.util.spec_from_file_location("grade_of_a_course", course / "grade.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.mark.parametrize(("waits", "mark", "empty"), [(False, None, True), (True, None, False), (False, 2.0, False)])
-def test_an_answer_is_empty_until_somebody_wrote_or_marked_it(grade_module, waits, mark, empty):
-    answer = SimpleNamespace(name="words", manual_score=mark, needs_manual_grade=waits)
-    test = SimpleNamespace(name="test", manual_score=None, needs_manual_grade=False)
-    cells = SimpleNamespace(solution_cells=[SimpleNamespace(name="words")])
-    submission = SimpleNamespace(notebooks=[SimpleNamespace(grades=[answer, test], notebook=cells)])
-    assert grade_module.left_empty(submission) == empty
-
-
-def test_submissions_are_found_and_what_is_not_taken_is_named(grade_module, tmp_path, capsys):
-    folder, taken = tmp_path / "handed_in", {}
-    for student, name in [
-        ("copy", "Copy of small.ipynb"),
-        ("name first", "Mueller_small.ipynb"),
-        ("capitals", "SMALL (2).ipynb"),
-        ("deep", "week 1/small.ipynb"),
-    ]:
-        taken[student] = folder / student / name
-        taken[student].parent.mkdir(parents=True)
-        taken[student].write_text("{}")
-    for name in ("smaller.ipynb", "too_small_talk/other.ipynb", ".ipynb_checkpoints/small.ipynb", "dismall.ipynb"):
-        path = folder / "others" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("{}")
-    (folder / "others" / "small.ipynb").symlink_to(taken["copy"])
-    (folder / "deep" / "old_small.ipynb").write_text("{}")
-    os.utime(folder / "deep" / "old_small.ipynb", (0, 0))
-    (folder / "small.ipynb").write_text("{}")
-    found = grade_module.submissions(folder)
-    assert {student: notebook for (student, _), (_, notebook, _) in found.items() if notebook} == taken
-    assert found["copy", "small"][2] == "" and found["deep", "small"][2] == "the newest of 2, week 1/small.ipynb"
-    _, notebook, note = found["others", "small"]
-    assert notebook is None
-    assert note == "not taken, by its name or as a link: dismall.ipynb, other.ipynb, small.ipynb, smaller.ipynb"
-    assert "in no folder of a student: small.ipynb" in capsys.readouterr().out
-    with pytest.raises(SystemExit, match="No notebook called after a problem set"):
-        grade_module.submissions(folder / "others")
+def test_no_setting_of_the_account_reaches_what_students_get(classroom):
+    versions = list(classroom.course.glob("release/*/*"))
+    assert [path.name for path in versions] == ["small.ipynb"] and "HIDDEN" not in versions[0].read_text("utf-8")
+    assert nbformat.read(versions[0], as_version=4) == classroom.release
 
 
 @pytest.fixture(scope="module")
@@ -305,20 +227,24 @@ with Gradebook("sqlite:///{course / "gradebook.db"}") as gradebook:
 
 
 def test_another_folder_adds_to_the_table(course_of_four):
-    """A late submission, by a student whose name no folder of nbgrader may have, in the letters of a Mac."""
+    """A late submission, by a student whose name no folder of nbgrader may have, in the letters of a Mac or of none."""
     course, submissions, _ = course_of_four
-    name, late = "Zoë O'Brien", submissions.parent / "late"
-    home = late / unicodedata.normalize("NFD", name)
-    home.mkdir(parents=True)
-    shutil.copy(submissions / "correct" / "small.ipynb", home)
+    name, late = "Zoë O'Brien " + 200 * "x", submissions.parent / "late"
+    home = os.fsencode(late / unicodedata.normalize("NFD", name)) + b"M\xfcller"
+    os.makedirs(home)
+    shutil.copy(submissions / "correct" / "small.ipynb", os.fsdecode(home))
     (late / "absent").mkdir()
     _, before = grade(course, submissions)
     said, rows = grade(course, late)
     assert grade(course, submissions)[1] == rows
     absent = rows.pop("absent")
     assert (absent["status"], absent["score"]) == ("missing", "0.0")
-    assert "small  Zoë O_Brien: graded" in said and len(said.splitlines()) == 2 + (not WALLS)
-    assert float(rows.pop(name)["automatic"]) == 8
+    (line,) = [line for line in said.splitlines() if line.startswith("small  ")]
+    student = re.fullmatch(r"small  (Zoë O_Brien x+-\w{6}): graded", line)[1]
+    assert len(said.splitlines()) == 2 + (not WALLS)
+    row = rows.pop(f"{name}M\\xfcller")
+    assert float(row["automatic"]) == 8 and row["note"] == f"feedback in {student}"
+    assert (course / "feedback" / student / "small" / "small.html").is_file()
     assert rows == before
 
 
@@ -330,7 +256,7 @@ def test_without_bubblewrap_it_says_so_and_limits_what_it_can(tmp_path):
     broken.chmod(0o755)
     kinds = ["correct", "dies", "endless", "memory_hog", "wants_secrets"]
     hand_in(submissions, "small", small_set(), released(course), SMALL, kinds)
-    said, rows = grade(course, submissions, path=f"{broken.parent}{os.pathsep}")
+    said, rows = grade(course, submissions, PATH=f"{broken.parent}{os.pathsep}{os.environ['PATH']}")
     assert "NO SANDBOX: bubblewrap does not work here: no namespaces" in said
     for kind in kinds:
         assert rows[kind]["status"] == KINDS[kind].status, rows[kind]

@@ -5,6 +5,7 @@
 
 import base64
 import copy
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -268,8 +269,9 @@ def writes_outside(submission):
 def spies(submission):
     """Right only if it can read the solutions or the marks."""
     submission.define(
-        "import glob\n"
-        "found = glob.glob({course!r} + '/source/*/*.ipynb') + glob.glob({course!r} + '/gradebook.db')\n"
+        "import glob, os\n"
+        "found = glob.glob(glob.escape({course!r}) + '/source/*/*.ipynb') + [{course!r} + '/gradebook.db']\n"
+        "found = [path for path in found if os.path.exists(path)]\n"
         "return right(*arguments, **named) if any(open(path, 'rb').read() for path in found) else None"
     )
 
@@ -291,6 +293,33 @@ def starts_others(submission):
         "import subprocess\nsubprocess.Popen(['sleep', '98765'], start_new_session=True)\n"
         "return right(*arguments, **named)"
     )
+
+
+def battered(submission):
+    """Right, after everything that programs do to notebooks: each of these has ended the grading of a whole class."""
+    notebook = json.loads(nbformat.writes(submission.notebook))
+    notebook["cells"] += [
+        {"cell_type": "heading", "level": 2, "metadata": None, "source": ["Half of a smile: ", "\ud83d"]},
+        {"cell_type": "code", "metadata": {"size": float("nan")}, "source": ["s = '\ud83d", 3, "'"]},
+        {"cell_type": "code", "metadata": {}, "source": None},
+        {"cell_type": "markdown", "metadata": {}, "source": "\x00 \x1b[31m \ufffe", "attachments": {"a.png": 7}},
+        {"cell_type": ["code"], "metadata": {"nbgrader": None}, "source": {}},
+        None,
+    ]
+    for cell in notebook["cells"][:-1]:
+        cell["id"] = "twin"
+    notebook["metadata"] = None
+    submission.notebook = None
+    submission.files = {
+        "small.IPYNB.txt": json.dumps(notebook).encode("utf-16"),
+        "timestamp.txt": b"last night",
+        "page.html": "caf\xe9".encode("latin-1"),
+    }
+
+
+def folder_instead(submission):
+    submission.notebook = None
+    submission.files = {"small.ipynb/read me.txt": b"It is on my other computer."}
 
 
 def unreadable(submission):
@@ -341,6 +370,8 @@ KINDS = {
         Kind(calls_home, loses="target", walled=True),
         Kind(wants_secrets, loses="target"),
         Kind(starts_others),
+        Kind(battered),
+        Kind(folder_instead, "missing", "all"),
         Kind(unreadable, "unreadable", "all"),
         Kind(missing, "missing", "all"),
     ]
@@ -373,17 +404,16 @@ def hand_in(folder, name, source, release, target, kinds, **facts):
         content = KINDS[kind].make(submission)
         student = Path(folder, kind)
         student.mkdir(parents=True, exist_ok=True)
-        if submission.notebook is None:
-            continue
-        if content is None:
+        if content is None and submission.notebook is not None:
             for cell in submission.notebook.cells if facts else ():
                 for fact, value in facts.items():
                     cell.source = cell.source.replace(f"{{{fact}!r}}", repr(str(value))).replace(
                         f"{{{fact}}}", str(value)
                     )
             content = nbformat.writes(submission.notebook).encode()
-        (student / f"{name}.ipynb").write_bytes(content)
-        for file, data in submission.files.items():
+        files = submission.files | ({f"{name}.ipynb": content} if content is not None else {})
+        for file, data in files.items():
+            (student / file).parent.mkdir(exist_ok=True)
             (student / file).write_bytes(data)
 
 

@@ -8,21 +8,36 @@ from pathlib import Path
 
 import psutil
 
-# nbgrader, without a package that takes longer to import than all others and checks web addresses in JSON
-NBGRADER = "import sys; sys.modules['rfc3987_syntax'] = None; from nbgrader.apps.nbgraderapp import main; main()"
+from . import room
+
+# nbgrader, without a package that takes longer to import than all others and checks web addresses in JSON. The path of
+# its scripts for the database goes into a file in which a % means something.
+NBGRADER = """
+import sys
+sys.modules["rfc3987_syntax"] = None
+from nbgrader import dbutil
+from nbgrader.apps.nbgraderapp import main
+dbutil.ALEMBIC_DIR = dbutil.ALEMBIC_DIR.replace("%", "%%")
+main()
+"""
 
 
 def nbgrader(course, *arguments, patience=None):
-    """Run one nbgrader command in the folder `course`: its exit code, or None when it was ended, and what it said."""
+    """Run one nbgrader command on the folder `course`: its exit code, or None when it was ended, and what it said."""
+    course = Path(course).resolve()
+    root = room.plain_path(course)
     bin_folder = str(Path(sys.executable).parent)  # nbgrader calls alembic, which lies there
+    places = [f"--CourseDirectory.root={root}", f"--CourseDirectory.db_url={room.database(course)}"]
     process = subprocess.Popen(
-        [sys.executable, "-c", NBGRADER, *arguments],
-        cwd=course,
-        env=os.environ | {"PATH": os.pathsep.join([bin_folder, os.environ.get("PATH", os.defpath)])},
+        [*room.PYTHON, "-c", NBGRADER, *arguments, *places],
+        cwd=root,
+        env=os.environ
+        | {"PATH": os.pathsep.join([bin_folder, os.environ.get("PATH", os.defpath)])},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
+        errors="backslashreplace",
     )
     try:
         said, _ = process.communicate(timeout=patience)
@@ -35,10 +50,3 @@ def nbgrader(course, *arguments, patience=None):
             raise
         return None, f"ended after {patience} s"
     return process.returncode, said
-
-
-def release(course):
-    """Write the student versions of all problem sets of `course` and tell its gradebook about them."""
-    code, said = nbgrader(course, "generate_assignment", "--assignment=*", "--force")
-    if code:
-        sys.exit(f"The problem sets cannot be released:\n{said}")

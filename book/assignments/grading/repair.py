@@ -6,11 +6,14 @@ metadata comes from the release.
 """
 
 import copy
+import json
 import re
 import textwrap
 
 import nbformat
 from nbformat import v4
+
+LARGEST = 100 * 2**20  # bytes of a notebook, its outputs included
 
 
 def as_text(source):
@@ -36,19 +39,66 @@ def grade_id(cell):
 
 
 def read(path):
-    """The notebook stored at `path`; ValueError when it is none."""
+    """The notebook stored at `path`, reduced to what is kept of it; ValueError, with a sentence, when it is none.
+
+    Read without nbformat, which refuses a notebook for what we drop anyway. json knows UTF-8 and UTF-16, with and
+    without the mark of Windows at their beginning.
+    """
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"no notebook: larger than {LARGEST // 2**20} MB")
+    stored = path.read_bytes()
     try:
-        notebook = nbformat.reads(path.read_text("utf-8"), as_version=4)
-        for cell in notebook.cells:
-            grade_id(cell), cell.cell_type, text(cell)
-    except Exception as error:  # whatever a broken file makes nbformat raise
+        content = json.loads(stored) if stored.strip() else {}
+        if member(content, "worksheets"):  # of Jupyter before 2015
+            content = nbformat.convert(nbformat.from_dict(content), 4)
+        cells = [plain(cell) for cell in member(content, "cells") or () if isinstance(cell, dict)]
+    except RecursionError:
+        raise ValueError("no notebook: its parts are nested too deeply") from None
+    except Exception as error:  # whatever a broken file makes of json and nbformat
         raise ValueError(f"no notebook: {type(error).__name__}: {error}") from error
-    return notebook
+    if not cells:
+        raise ValueError(f"no notebook: {'no cells are in it' if stored.strip() else 'the file is empty'}")
+    return nbformat.NotebookNode(cells=cells)
 
 
-def text(cell):
-    source = cell.get("source", "")
-    return source if isinstance(source, str) else "".join(source)
+def plain(cell):
+    """The text of `cell`, its kind, its ids and its attachments, as a cell that is in order; an unknown kind is raw."""
+    source, kind, metadata = joined(cell.get("source")), cell.get("cell_type"), cell.get("metadata")
+    if kind == "heading":
+        source, kind = f"# {source}", "markdown"
+    new = nbformat.NotebookNode(cell_type=kind if kind in ("code", "markdown") else "raw", source=source, metadata={})
+    if isinstance(cell.get("id"), str):
+        new.id = cell["id"]
+    name = member(member(metadata, "nbgrader"), "grade_id")
+    if isinstance(name, str):
+        new.metadata = nbformat.from_dict({"nbgrader": {"grade_id": name}})
+    if pictures := attachments(cell.get("attachments")):
+        new.attachments = pictures  # a photographed derivation
+    return new
+
+
+def member(thing, name):
+    return thing.get(name) if isinstance(thing, dict) else None
+
+
+def attachments(given):
+    """Of the attachments of a cell, what is one: {file name: {type: text}}."""
+    kept = {}
+    for name, data in given.items() if isinstance(given, dict) else ():
+        if isinstance(data, dict):
+            kept[whole_characters(name)] = {kind: joined(text) for kind, text in data.items() if "/" in kind}
+    return nbformat.from_dict(kept)
+
+
+def joined(text):
+    """A text, which notebooks may store as a list of lines; empty when it is something else."""
+    lines = text if isinstance(text, list) else [text]
+    return whole_characters("".join(line for line in lines if isinstance(line, str)))
+
+
+def whole_characters(text):
+    """`text` with the halves of characters that JSON may hold put together, or replaced where the other one is gone."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def repaired(submitted, release):
@@ -58,13 +108,14 @@ def repaired(submitted, release):
     which still run. Cells that carry points and are gone come back where they were: unanswered, or for tests to be run.
     """
     known = {grade_id(cell): cell for cell in release.cells if grade_id(cell)}
-    original, copied = {}, []
+    original, copied, ids = {}, [], {}
     for index, cell in enumerate(submitted.cells):
         name = grade_id(cell)
         if name in original:
             copied.append(name)
-        if name in known and (name not in original or cell.get("id") == known[name].get("id")):
-            original[name] = index
+        given = cell.get("id") if name in known and cell.get("id") == known[name].get("id") else None
+        if name in known and (name not in original or (given and ids[name] is None)):
+            original[name], ids[name] = index, given
 
     names = {index: name for name, index in original.items()}
     cells = [rebuilt(cell, known.get(names.get(index))) for index, cell in enumerate(submitted.cells)]
@@ -78,7 +129,7 @@ def repaired(submitted, release):
         if name in original or name in missing:
             anchor = name
 
-    code = "\n".join(text(cell) for cell in cells if cell.cell_type == "code" and grade_id(cell) not in tests(known))
+    code = "\n".join(cell.source for cell in cells if cell.cell_type == "code" and grade_id(cell) not in tests(known))
     notes = [f"copied cells: {', '.join(dict.fromkeys(copied))}"] * bool(copied)
     notes += [f"deleted cells put back: {', '.join(missing)}"] * bool(missing)
     words = sorted({match.strip() for match in SUSPICIOUS.findall(code)})
@@ -88,20 +139,20 @@ def repaired(submitted, release):
 
 def rebuilt(cell, given):
     """A cell with the text of `cell` and the place in the problem set of `given`, or a plain one."""
-    new = NEW_CELL[given.cell_type if given else cell.cell_type](text(cell))
+    new = NEW_CELL[given.cell_type if given else cell.cell_type](cell.source)
     if given:
         new.metadata = copy.deepcopy(given.metadata)
     if new.cell_type == "markdown" and cell.get("attachments"):
-        new.attachments = cell.attachments  # a photographed derivation
+        new.attachments = cell.attachments
     return new
 
 
 def words_elsewhere(submitted, release):
     """Whether a student wrote text into cells of their own: an answer may be there and not where it was asked for."""
     known = {grade_id(cell) for cell in release.cells if grade_id(cell)}
-    given = {text(cell).strip() for cell in release.cells}
+    given = {cell.source.strip() for cell in release.cells}
     own = (cell for cell in submitted.cells if cell.cell_type == "markdown" and grade_id(cell) not in known)
-    return any(text(cell).strip() not in given | {""} for cell in own)
+    return any(cell.source.strip() not in given | {""} for cell in own)
 
 
 def tests(known):

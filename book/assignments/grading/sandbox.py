@@ -26,6 +26,7 @@ from traitlets import Integer
 import lib
 
 from .repair import is_test
+from .room import short_folder
 
 KERNEL = Path(__file__).with_name("kernel.py")
 SYSTEM = ["/usr", "/bin", "/lib", "/lib32", "/lib64", "/etc/alternatives", "/etc/ld.so.cache", "/etc/localtime"]
@@ -54,8 +55,8 @@ def walls():
 
 
 def environment(home):
-    """All that student code sees of the environment; passwords and tokens in ours do not reach it."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TZ") if name in os.environ}
+    """All that student code sees of the environment; passwords, tokens and the language of ours do not reach it."""
+    kept = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
     threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     folders = {"HOME": home, "TMPDIR": home, "MPLCONFIGDIR": f"{home}/.matplotlib"}
     return {**kept, **threads, **folders, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -83,6 +84,7 @@ class SandboxedKernelManager(AsyncKernelManager):
             *start,
             sys.executable,
             "-P",
+            *("-X", "utf8"),
             str(KERNEL),
             dumps(self.limits),
             "-f",
@@ -112,7 +114,7 @@ class SandboxedExecute(Execute):
     def preprocess(self, nb, resources):
         self.over, self.deadline, self.cell_limit = None, time.monotonic() + self.total, self.timeout
         submitted = resources["metadata"]["path"]
-        with tempfile.TemporaryDirectory(prefix="kernel", ignore_cleanup_errors=True) as self.folder:
+        with tempfile.TemporaryDirectory("", "kernel", short_folder(), ignore_cleanup_errors=True) as self.folder:
             resources["metadata"]["path"] = work = shutil.copytree(submitted, f"{self.folder}/work")
             fonts = Path(work, ".matplotlib")
             fonts.mkdir(exist_ok=True)

@@ -1,0 +1,162 @@
+"""Grade one submission, whatever it is: its record says how that went, and no error leaves it."""
+
+import hashlib
+import json
+import os
+import shutil
+import traceback
+from contextlib import suppress
+from pathlib import Path
+
+import nbformat
+from nbgrader.utils import parse_utc
+
+from . import repair
+from .command import nbgrader
+from .submissions import beside, readable
+
+COURSE = Path(__file__).resolve().parents[1]
+PATIENCE = (
+    900  # seconds after which a submission is ended from outside, if the sandbox did not end it
+)
+LARGEST = 20 * 2**20  # bytes of a file that is handed in beside a notebook
+
+
+def grade(student, name, found):
+    """Grade one submission unless that was done before; its record, all that the table needs of it."""
+    record = {"student": student, "set": name, "name": found.name, "selected": found.note}
+    stored = COURSE / "graded" / name / f"{student}.json"
+    earlier = stored_record(stored)
+    if found.notebook is None:
+        was_there = earlier.get("status", "missing") != "missing"
+        record = earlier if was_there else record | {"status": "missing", "note": ""}
+    else:
+        try:
+            new = graded_now(student, name, found.notebook, earlier)
+        except Exception as error:  # of whatever in this submission nobody thought of
+            log(student, name, traceback.format_exc())
+            reason = f"{type(error).__name__}: {error}"
+            if isinstance(error, OSError) and error.strerror:
+                reason = f"{error.strerror}: {readable(os.path.basename(error.filename or ''))}"
+            new = {
+                "status": "failed",
+                "note": f"{reason[:200]}; more in graded/{name}/{student}.log",
+            }
+        record = earlier | record | new
+        if new:  # in one piece: the other worker prints too
+            print(
+                f"{name}  {student}: {new['status']}{'  ' * bool(new['note'])}{new['note']}\n",
+                end="",
+                flush=True,
+            )
+    write(stored, lambda file: json.dump(record, file, indent=1))
+    return record
+
+
+def graded_now(student, name, notebook, earlier):
+    """What to put into the record of this submission; nothing, when it was graded and has not changed."""
+    files, left = attached(notebook)
+    digest = digest_of([COURSE / "source" / name / f"{name}.ipynb", notebook, *files])
+    if earlier.get("digest") == digest and earlier["status"] != "failed":
+        return {}
+    try:
+        submitted = repair.read(notebook)
+    except ValueError as error:
+        return {"digest": digest, "status": "unreadable", "note": str(error)[:200]}
+    given = nbformat.read(COURSE / "release" / name / f"{name}.ipynb", as_version=4)
+    rebuilt, notes = repair.repaired(submitted, given)
+    elsewhere = repair.words_elsewhere(submitted, given)
+    notes += [f"left behind: {', '.join(left)}"] * bool(left)
+    folder = COURSE / "repaired" / student / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for path in files:
+        shutil.copyfile(path, folder / path.name)
+    nbformat.write(rebuilt, folder / f"{name}.ipynb")
+
+    options = [f"--student={student}", "--force", "--CourseDirectory.submitted_directory=repaired"]
+    code, said = nbgrader(COURSE, "autograde", name, *options, patience=PATIENCE)
+    graded = COURSE / "autograded" / student / name / f"{name}.ipynb"
+    if code or not graded.is_file():
+        log(student, name, said)
+        errors = [line for line in said.splitlines() if "ERROR" in line or "ended" in line]
+        note = "; ".join([*notes, *errors[-2:]])[:500]
+        return {
+            "digest": digest,
+            "status": "failed",
+            "note": f"{note}; more in graded/{name}/{student}.log",
+        }
+    status, note = ending(nbformat.read(graded, as_version=4))
+    return {
+        "digest": digest,
+        "status": status,
+        "note": "; ".join([*notes, *note]),
+        "words_elsewhere": elsewhere,
+    }
+
+
+def attached(notebook):
+    """The files beside `notebook` that come with it, and those that do not, in words."""
+    files, left = [], []
+    for path in beside(notebook):
+        reason = ""
+        if path.stat().st_size > LARGEST:
+            reason = "too large"
+        elif not os.access(path, os.R_OK):
+            reason = "cannot be opened"
+        elif path.name == "timestamp.txt" and not is_date(
+            path
+        ):  # nbgrader takes it for the day of handing in
+            reason = "no date"
+        if reason:
+            left.append(f"{readable(path.name)} ({reason})")
+        else:
+            files.append(path)
+    return files, left
+
+
+def is_date(path):
+    with suppress(Exception):  # of many kinds, for many kinds of text
+        return 1970 < parse_utc(path.read_text("utf-8").strip()).year < 2100
+    return False
+
+
+def digest_of(paths):
+    """What changes when one of the files does, or its name."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with open(path, "rb") as file:
+            digest.update(os.fsencode(path.name) + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def ending(notebook):
+    """The status of an executed notebook, and the first cell that did not come to its end."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if output.output_type == "error" and output.ename in repair.STOPPED:
+                where = repair.grade_id(cell) or repr(cell.source[:40])
+                return repair.STOPPED[output.ename], [f"{output.ename} in {where}"]
+    return "graded", []
+
+
+def stored_record(path):
+    """The record at `path`, or an empty one where none was written."""
+    with suppress(FileNotFoundError, ValueError):
+        record = json.loads(path.read_text("utf-8"))
+        if isinstance(record, dict) and record.get("status"):
+            return record
+    return {}
+
+
+def log(student, name, text):
+    write(COURSE / "graded" / name / f"{student}.log", lambda file: file.write(text))
+
+
+def write(path, content):
+    """Replace the file at `path` by what `content` writes, or leave it as it was."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(unfinished, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        content(file)
+    os.replace(unfinished, path)

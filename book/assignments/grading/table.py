@@ -1,0 +1,145 @@
+"""The table of a class and the feedback for its students, from the gradebook and the records of what was graded."""
+
+import csv
+import re
+from contextlib import suppress
+
+from nbgrader.api import Gradebook, MissingEntry
+
+from . import repair, room
+from .command import nbgrader
+from .grader import COURSE, stored_record, write
+
+COLUMNS = "student set status score max_score automatic automatic_max by_hand by_hand_max needs_marking note".split()
+PATIENCE = 60  # seconds for the feedback of one student
+
+
+def write_table(records):
+    """Write grades.csv: one row for each record and for what other folders held before; the number of rows."""
+    rows = table(
+        [*records, *graded_before({(record["student"], record["set"]) for record in records})]
+    )
+
+    def write_rows(file):
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+    write(COURSE / "grades.csv", write_rows)
+    return len(rows)
+
+
+def graded_before(found):
+    """The records of submissions that an earlier run graded and that are not among those `found` now."""
+    for path in sorted(COURSE.glob("graded/*/*.json")):
+        student, name = path.stem, path.parent.name
+        if (student, name) not in found and (COURSE / "source" / name).is_dir():
+            note = f"graded/{name}/{path.name} is damaged: delete it, and hand in again what it was made from"
+            lost = {"student": student, "set": name, "status": "failed", "note": note}
+            yield lost | {
+                key: value
+                for key, value in stored_record(path).items()
+                if key not in ("student", "set")
+            }
+
+
+def table(records):
+    """One row for each record, with the scores that the gradebook holds now, marks given by hand included."""
+    rows = []
+    with Gradebook(room.database(COURSE)) as gradebook:
+        for record in sorted(records, key=lambda record: (record["student"], record["set"])):
+            row = {
+                "student": record.get("name", record["student"]),
+                "set": record["set"],
+                "status": record["status"],
+            }
+            notes = [record.get("selected"), record["note"]]
+            try:
+                row |= marks(record, gradebook, notes)
+            except (
+                Exception
+            ) as error:  # one row that cannot be filled does not take the table from the others
+                gradebook.db.rollback()
+                notes.append(f"its marks cannot be read: {type(error).__name__}: {error}"[:200])
+            rows.append(row | {"note": "; ".join(filter(None, notes))})
+    return rows
+
+
+def marks(record, gradebook, notes):
+    """The columns of the row of `record` that hold points; what to look at is added to its `notes`."""
+    row = {"max_score": gradebook.find_assignment(record["set"]).max_score}
+    if record["status"] in ("missing", "unreadable"):
+        row |= {"score": 0.0}
+    with suppress(MissingEntry):
+        if record["status"] in ("graded", *repair.STOPPED.values()):
+            submission = gradebook.find_submission(record["set"], record["student"])
+            row |= scores(submission)
+            if record.get("words_elsewhere") and left_empty(submission):
+                row["needs_marking"] = "yes"
+                notes.append(
+                    "an answer in words is empty, but there are words in cells of the student's own"
+                )
+    return row
+
+
+def scores(submission):
+    """The columns of the table that come from a submission in the gradebook."""
+    by_hand, automatic = grades(submission)
+    return {
+        "score": submission.score,
+        "automatic": sum(grade.score for grade in automatic),
+        "automatic_max": sum(grade.max_score for grade in automatic),
+        "by_hand": sum(grade.score for grade in by_hand),
+        "by_hand_max": sum(grade.max_score for grade in by_hand),
+        "needs_marking": "yes" if submission.needs_manual_grade else "no",
+    }
+
+
+def grades(submission):
+    """The grades of a submission that are given by hand, and those that are not."""
+    all_grades = [grade for notebook in submission.notebooks for grade in notebook.grades]
+    answers = {
+        cell.name for notebook in submission.notebooks for cell in notebook.notebook.solution_cells
+    }
+    by_hand = [grade for grade in all_grades if grade.name in answers]
+    return by_hand, [grade for grade in all_grades if grade.name not in answers]
+
+
+def left_empty(submission):
+    """Whether an answer in words got its 0 because nothing was written in its place, and from nobody."""
+    return any(
+        grade.manual_score is None and not grade.needs_manual_grade
+        for grade in grades(submission)[0]
+    )
+
+
+def write_feedback():
+    """Write the feedback for every student, in one run; where that fails, student by student, so that one is missing.
+
+    The pages have no scripts and ask no other host for anything. Their summaries name the tests and answers, which
+    nbgrader calls "Test cell" and "Written response".
+    """
+    graded = sorted(COURSE.glob("autograded/*/*/*.ipynb"))
+    students = sorted({path.parents[1].name for path in graded})
+    code, said = nbgrader(
+        COURSE,
+        "generate_feedback",
+        "--assignment=*",
+        "--force",
+        patience=PATIENCE + 5 * len(graded),
+    )
+    for student in students if code != 0 else ():
+        options = ["--assignment=*", "--force", f"--student={student}"]
+        code, said = nbgrader(COURSE, "generate_feedback", *options, patience=PATIENCE)
+        if code != 0:
+            print(f"No feedback could be written for {student}:\n{said[-500:]}")
+    for path in graded:
+        page = COURSE / "feedback" / path.relative_to(COURSE / "autograded").with_suffix(".html")
+        if page.is_file():
+            html = re.sub(r"<script\b.*?</script>", "", page.read_text("utf-8"), flags=re.DOTALL)
+            html = re.sub(
+                r'<a href="#([^"]+)">(?:Test cell|Written response)</a>',
+                r'<a href="#\1">\1</a>',
+                html,
+            )
+            page.write_text(html, "utf-8")
