@@ -1,7 +1,8 @@
 """Analytic kernels of two-layer networks with Gaussian inputs, and what is built on them.
 
 Data flows one way: gram -> kernels -> loss -> (symmetric -> perturbed, effective -> configurations
--> one_neuron, spectrum; ndf, certificate -> kinks -> flow) -> sweep. Nothing lower imports anything higher.
+-> one_neuron, spectrum; ndf, certificate -> kinks -> flow; accelerator; table) -> sweep. Nothing lower
+imports anything higher.
 Students call `checks`, which nothing imports; the ValueErrors of `arguments` are for everyone.
 """
 

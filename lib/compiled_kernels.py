@@ -10,9 +10,10 @@ where X = (2/pi) / sqrt(D) and Y = X / D.
 """
 
 import math
+import warnings
 
 import numpy as np
-from numba import njit
+from numba import config, njit
 
 # Above this |w|^2 the plain difference P Q - s^2 loses digits (see gram.py): NumPy takes over.
 LARGEST_SQUARED_NORM = 1000.0
@@ -28,7 +29,23 @@ _C8, _C9, _C10 = 0.015445133336819308, -0.006822043980671263, 0.0278712891371101
 
 # Loops run on vector registers if sums may be reordered and a division by zero gives inf; NaN and inf stay.
 _OPTIONS = dict(fastmath={"reassoc", "contract", "nsz", "arcp"}, error_model="numpy")
-_compiled, _inlined = njit(cache=True, **_OPTIONS), njit(inline="always", **_OPTIONS)
+_inlined = njit(inline="always", **_OPTIONS)
+
+if config.DISABLE_JIT:
+    raise ImportError("NUMBA_DISABLE_JIT is set: not compiled, these loops are slower than NumPy")
+
+
+def _compiled(function):
+    try:
+        return njit(cache=True, **_OPTIONS)(function)
+    except RuntimeError:
+        warnings.warn(
+            "numba finds no folder for what it compiles, and every process compiles it again; "
+            "set NUMBA_CACHE_DIR to a folder that can be written",
+            RuntimeWarning,
+            stacklevel=1,
+        )
+        return njit(**_OPTIONS)(function)
 
 
 @_inlined

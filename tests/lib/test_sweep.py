@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -123,27 +124,254 @@ def test_finished_flows_are_not_repeated(small_table, tmp_path):
 
 @pytest.mark.slow
 def test_killed_and_continued(tmp_path):
-    """kill -9 in the middle, several times; the same command finishes the table."""
+    """kill -9 of the parent in the middle, several times; its workers end too, and the same command goes on."""
     path = tmp_path / "table.csv"
-    command = [sys.executable, "-m", "lib.sweep", "--k", "12", "--widths", "4-9", "--seeds", "0-4", str(path)]
     lines = 0
     for _ in range(3):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT,
-                                   start_new_session=True)  # fmt: skip
-        deadline = time.monotonic() + 120
-        while process.poll() is None and time.monotonic() < deadline and rows(path) < lines + 3:
-            time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process = start("--k", "12", "--widths", "4-9", "--seeds", "0-4", path)
+        wait_for(lambda: process.poll() is not None or rows(path) >= lines + 3)
+        process.kill()
+        process.communicate()
         assert rows(path) >= min(lines + 3, 30)
         lines = rows(path)
-    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+        wait_for(lambda: not group_is_alive(process.pid))
+    _, errors = start("--k", "12", "--widths", "4-9", "--seeds", "0-4", path).communicate()
     table, _ = read(path)
-    assert [(row["n"], row["seed"]) for row in table] == [(n, seed) for n in range(4, 10) for seed in range(5)]
+    assert [(row["n"], row["seed"]) for row in table] == [(n, seed) for n in range(4, 10) for seed in range(5)], errors
     same(table, sweep.sweep(12, range(4, 10), range(5), executor=in_process()))
 
 
+def start(*arguments, **options):
+    """The sweep of a command line, in a process group of its own."""
+    command = [sys.executable, "-m", "lib.sweep", *map(str, arguments)]
+    options = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) | options
+    return subprocess.Popen(command, start_new_session=True, **options)
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def group_is_alive(group):
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+# Many sweeps from one process, so that each does not import everything again; `moments` are fractions of one of them.
+KILLS = """
+import os, signal, sys, time
+from pathlib import Path
+sys.path.insert(0, {folder!r})
+from test_sweep import in_process
+from lib import sweep
+from lib.table import read
+
+path, runs = Path({path!r}), (2, [1, 2], range(15))
+
+def child(path):
+    pid = os.fork()
+    if pid == 0:
+        sweep.sweep(*runs, executor=in_process(), path=path)
+        os._exit(0)
+    return pid
+
+sweep.compile_apart()  # once for all
+sweep.accelerator._compiled_loss()
+begin = time.monotonic()
+assert os.waitpid(child(path.with_name("whole.csv")), 0)[1] == 0
+whole = time.monotonic() - begin
+before, killed = set(), 0
+for moment in {moments}:
+    pid = child(path)
+    time.sleep(moment * whole)
+    os.kill(pid, signal.SIGKILL)
+    killed += os.waitpid(pid, 0)[1] == signal.SIGKILL
+    if path.exists() and path.stat().st_size:
+        rows = read(path)[0].tolist()
+        assert len(set(rows)) == len(rows) and before <= set(rows), "a row was lost"
+        before = set(rows)
+assert killed > 10, "no kill came in time"
+assert os.waitpid(child(path), 0)[1] == 0
+assert read(path)[0].tolist() == read(path.with_name("whole.csv"))[0].tolist()
+assert path.read_bytes().split(b"\\n")[3:] == path.with_name("whole.csv").read_bytes().split(b"\\n")[3:]
+"""
+
+
+def test_killed_at_twenty_random_moments(tmp_path):
+    if not hasattr(os, "fork"):
+        pytest.skip("needs fork")
+    moments = np.random.default_rng(20).uniform(0.0, 0.2, 20).tolist()
+    code = KILLS.format(folder=str(Path(__file__).parent), path=str(tmp_path / "table.csv"), moments=moments)
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "tests" / "helpers"), "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+
+
+def test_two_sweeps_on_one_file(tmp_path):
+    """The second one is told so in one line, whatever the first does meanwhile; afterwards it has its turn."""
+    path = tmp_path / "table.csv"
+
+    class Rival(type(in_process())):
+        def submit(self, *arguments):
+            with pytest.raises(ValueError, match="another one is writing"):
+                sweep.sweep(2, [1], [2, 3], executor=in_process(), path=path)
+            return super().submit(*arguments)
+
+    sweep.sweep(2, [1], [0, 1], executor=Rival(), path=path)
+    sweep.sweep(2, [1], [2, 3], executor=in_process(), path=path)
+    assert list(read(path)[0]["seed"]) == [0, 1, 2, 3]
+
+
+def test_an_interrupted_flow_is_no_row(tmp_path, monkeypatch):
+    """Ctrl-C in a flow of this very process: `gradient_flow` keeps what it has, the table does not."""
+    path = tmp_path / "table.csv"
+    calls, flow = [], sweep.gradient_flow
+
+    def interrupted(*arguments):
+        calls.append(None)
+        return flow(*arguments)._replace(status="interrupted") if len(calls) == 2 else flow(*arguments)
+
+    monkeypatch.setattr(sweep, "gradient_flow", interrupted)
+    with pytest.raises(KeyboardInterrupt), concurrent.futures.ThreadPoolExecutor(1) as thread:
+        sweep.sweep(2, [1, 2], [0, 1], executor=thread, path=path)
+    assert len(read(path)[0]) <= 1
+    table = sweep.sweep(2, [1, 2], [0, 1], executor=in_process(), path=path)
+    assert set(table["status"]) == {"converged"}
+    path.write_text(path.read_text().replace("converged", "interrupted", 1))
+    same(sweep.sweep(2, [1, 2], [0, 1], executor=in_process(), path=path), table)
+    same(read(path)[0], table)
+
+
+def test_ctrl_c_ends_quickly_in_one_line(tmp_path):
+    """As a terminal sends it: to all processes of the command at once, before and after the first row."""
+    path = tmp_path / "table.csv"
+    few = (["--k", "60", "--widths", "60", "--kernel", "tanh"], path.exists)
+    many = (["--k", "4", "--widths", "3", "--seeds", "0-29999", "--kernel", "relu"], lambda: rows(path) > 0)
+    for arguments, begun in (few, many):
+        path.unlink(missing_ok=True)
+        process = start(*arguments, path)
+        wait_for(begun)
+        time.sleep(0.3)
+        begin = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate()
+        assert time.monotonic() - begin < 4
+        assert process.returncode == 130
+        said = [line for line in errors.replace("\r", "\n").splitlines() if line.strip() and "flow" not in line[-8:]]
+        assert said == ["python -m lib.sweep: interrupted; the same command goes on with the flows that are missing"]
+        wait_for(lambda: not group_is_alive(process.pid))
+    assert len(read(path)[0]) > 0
+
+
+def test_a_script_without_a_guard_is_told(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("from lib import kernels\nfrom lib.sweep import sweep\nsweep(2, [1], [0, 1], kernels.relu)\n")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 1 and 'below `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
+    assert done.stderr.count("Traceback") == 1 and len(done.stderr.splitlines()) < 20
+
+
+def die(*arguments, **options):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_dies_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep, "flow_row", die)
+    with pytest.raises(RuntimeError, match="a process of the sweep died, .* the same call goes on"):
+        sweep.sweep(2, [1], [0], kernels.relu, path=tmp_path / "table.csv")
+    monkeypatch.undo()
+    assert len(sweep.sweep(2, [1], [0], kernels.relu, executor=in_process(), path=tmp_path / "table.csv")) == 1
+
+
+def command(capsys, *arguments):
+    """(exit status, lines on the error stream) of a command line."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        sweep.main([str(argument) for argument in arguments])
+    return ended.value.code, capsys.readouterr().err.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing/table.csv"], "path must lie in a folder that exists, got .*missing/table.csv"),
+        (["."], "path must be an ordinary file"),
+        ([""], "path must be an ordinary file"),
+        (["notes.csv"], "path must be a table of lib.sweep, got a file that begins 'my notes"),
+        (["other.csv"], "path must hold flows of the same settings"),
+        (["t.csv", "--widths", "3-1"], "argument --widths: must be like 1-50, 2-50:2 or 5,10, got '3-1'"),
+        (["t.csv", "--widths", "a"], "argument --widths: must be like .*, got 'a'"),
+        (["t.csv", "--widths", ""], "argument --widths: must be like .*, got ''"),
+        (["t.csv", "--widths", "1-5:0"], "argument --widths: must be like .*, got '1-5:0'"),
+        (["t.csv", "--seeds", "0-99999999999"], "argument --seeds: must be like"),
+        (["t.csv", "--widths", "1,1"], "widths must be distinct, got \\[1, 1\\]"),
+        (["t.csv", "--widths", "0"], "widths must be at least 1, got 0"),
+        (["t.csv", "--k", "0"], "k must be at least 1, got 0"),
+        (["t.csv", "--k", "x"], "argument --k: invalid int value: 'x'"),
+        (["t.csv", "--rtol", "1"], "rtol must be a number between 1e-11 and 0.0001, got 1.0"),
+        (["t.csv", "--k", "3", "--end-points", "4"], "argument --end-points: must be one of the widths, got 4"),
+        (["t.npz", "--k", "3", "--end-points", "3"], "path must not end in .npz"),
+        ([], "the following arguments are required: path"),
+    ],
+)
+def test_bad_input_of_the_command_line_is_one_line(tmp_path, capsys, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.csv").write_text("my notes\n")
+    sweep.sweep(3, [1], [0], executor=in_process(), path="other.csv")
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    code, lines = command(capsys, *arguments)
+    assert code == 2 and len(lines) == 1 and re.match("python -m lib.sweep: " + message, lines[0]), lines
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_other_troubles_of_the_command_line_are_one_line(tmp_path, capsys, monkeypatch):
+    for trouble, code in [
+        (OSError(28, "No space left on device", "t.csv"), 2),
+        (RuntimeError("a process of the sweep died,\nperhaps"), 2),
+        (RuntimeWarning("numba does not work"), 2),
+    ]:
+        monkeypatch.setattr(sweep, "sweep", lambda *arguments, **options: (_ for _ in ()).throw(trouble))
+        ended, lines = command(capsys, tmp_path / "t.csv")
+        assert ended == code and lines == ["python -m lib.sweep: " + " ".join(str(trouble).split())]
+
+
+def test_the_command_needs_no_descriptions():
+    """PYTHONOPTIMIZE=2 leaves no docstring."""
+    command = [sys.executable, "-OO", "-m", "lib.sweep", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert "Gradient flows from many random students" in done.stdout
+
+
+def test_end_points_are_written_at_one_stroke(tmp_path, monkeypatch):
+    path = tmp_path / "table.npz"
+    table = sweep.sweep(3, [2], range(2), executor=in_process(), path=tmp_path / "table.csv")
+    settings = read(tmp_path / "table.csv")[1]
+    with pytest.raises(ValueError, match="n must be a width of the table, got 3"):
+        sweep.save_end_points(path, table, settings, 3)
+    assert not path.exists()
+    sweep.save_end_points(path, table, settings, 2)
+    whole = path.read_bytes()
+    with np.load(path) as arrays:
+        assert arrays["seed_copy-average"] == 0 and arrays["W_copy-average"].shape == (2, 4)
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("lib.table.os.fsync", full)
+    with pytest.raises(OSError, match="table.npz"):
+        sweep.save_end_points(path, table, settings, 2)
+    assert path.read_bytes() == whole
+    assert {file.name for file in tmp_path.iterdir()} == {"table.csv", "table.npz"}
+
+
 def rows(path):
+    """How many rows a sweep that is running has written."""
     return max(0, path.read_text("utf-8").count("\n") - 4) if path.exists() else 0
 
 
@@ -203,6 +431,11 @@ def test_an_mpi_pool_makes_the_same_table(tmp_path, small_table):
         (dict(k=2.0, widths=[1], seeds=[0]), "k must be an integer, got 2.0"),
         (dict(k=2, widths=[0], seeds=[0]), "widths must be at least 1, got 0"),
         (dict(k=2, widths=[1], seeds=[-1]), "seeds must be at least 0, got -1"),
+        (dict(k=2, widths=[1], seeds=10), "seeds must be integers, such as range\\(10\\) or \\[3, 5\\], got 10"),
+        (dict(k=2, widths="1-2", seeds=[0]), "widths must be integers, such as range.* got '1-2'"),
+        (dict(k=2, widths=[1], seeds=[0], path=5), "path must be the name of a file, got 5"),
+        (dict(k=2, widths=[1], seeds=[0], rtol="small"), "rtol must be a number, got 'small'"),
+        (dict(k=2, widths=[1], seeds=[0], gradient_tol=-1), "gradient_tol must be a number between .*, got -1"),
         (dict(k=2, widths=[1], seeds=[3, 3]), "seeds must be distinct, got \\[3, 3\\]"),
         (dict(k=2, widths=[1], seeds=[0], kernel="erf"), "kernel must be a Kernel, got 'erf'"),
         (dict(k=2, widths=[1], seeds=[0], law="cauchy"), "law must be 'normal' or 'uniform', got 'cauchy'"),
