@@ -12,7 +12,7 @@ unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET JUPYTER_PATH MPLB
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help book pdf lite links test notebooks assignments grade classroom bench sweep sweeps clean
+.PHONY: help book pdf lite links test notebooks assignments grade classroom bench sweep sweeps proofs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -82,6 +82,12 @@ sweeps: sweep  ## and the flows of all the other tables (a quarter of an hour)
 	mv book/data/running/* book/data/
 	rmdir book/data/running
 
+# Interrupted, it goes on where it stopped; the committed tables are replaced when the new ones are whole.
+proofs: .venv/.installed-proofs  ## prove again what the book says of perturbed copies, into book/data (two minutes)
+	mkdir -p book/data/running
+	$(BIN)/python -m lib.proofs book/data/running
+	mv book/data/running/proofs_*.csv book/data/
+
 clean:  ## remove the built book and the environment
 	rm -rf .venv _build
 
@@ -110,4 +116,8 @@ clean:  ## remove the built book and the environment
 
 .venv/.installed-fast: pyproject.toml .venv/.installed
 	$(BIN)/python -m pip install --quiet -e ".[fast]" $(CONSTRAINTS)
+	@touch $@
+
+.venv/.installed-proofs: pyproject.toml .venv/.installed
+	$(BIN)/python -m pip install --quiet -e ".[proofs]" $(CONSTRAINTS)
 	@touch $@
