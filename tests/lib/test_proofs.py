@@ -107,7 +107,7 @@ def test_equations_are_the_derivatives_of_the_loss():
 
 
 def moved(student, dY, da):
-    """The direction in the parameters of `student` whose ball coordinates move by dY, and its outgoing weights by da."""
+    """The direction in the parameters of `student` that moves its ball coordinates by dY and its a by da."""
     scale = np.sqrt(1 + (student.W**2).sum(axis=1, keepdims=True))
     Y = student.W / scale
     return np.concatenate(((scale * dY + scale**3 * Y * (Y * dY).sum(axis=1, keepdims=True)).ravel(), da))
