@@ -4,6 +4,8 @@ A number is an `arb` of FLINT (Johansson 2017), a ball [middle +/- radius]; ever
 all results of its arguments' members. A comparison is True only if it holds for all members.
 """
 
+import functools
+
 from flint import arb, arb_mat, ctx
 
 PRECISION = 320  # bits: 96 digits
@@ -15,17 +17,17 @@ class Undecided(ArithmeticError):
     """The balls are too wide for a verdict, or the claim is false; nothing is proven either way."""
 
 
-def precise(function):
-    """`function` with PRECISION bits in every operation."""
+def precise(function, bits=PRECISION):
+    """`function` with this many bits in every operation."""
 
+    @functools.wraps(function)
     def wrapped(*arguments, **options):
-        before, ctx.prec = ctx.prec, PRECISION
+        before, ctx.prec = ctx.prec, bits
         try:
             return function(*arguments, **options)
         finally:
             ctx.prec = before
 
-    wrapped.__name__, wrapped.__doc__, wrapped.__wrapped__ = function.__name__, function.__doc__, function
     return wrapped
 
 

@@ -1,6 +1,7 @@
 """The tables of what is proven: all pairs 2 <= n < k <= 100, and the boundaries of every k from 3 to 100.
 
     python -m lib.proofs book/data
+    python -m lib.proofs book/data --ends     # where the flows of k = 10, 20, 50 end
 
 Every finished row is appended at once; the same command again continues where it was stopped. A number
 in a table differs from the true one by less than 2 parts in 10^16, the signs and the kinds are proven, and
@@ -18,10 +19,13 @@ from typing import NamedTuple
 import flint
 from flint import arb
 
+from lib import table as sweeps
 from lib.proofs.boundaries import enclose_boundaries
 from lib.proofs.enclosures import PRECISION, Undecided, precise
+from lib.proofs.ends import end_of_flow
 from lib.proofs.perturbed import Verdict, prove
 from lib.spectrum import PhaseBoundaries, phase_boundaries
+from lib.table import data_file
 
 LARGEST = 100
 
@@ -66,6 +70,21 @@ def all_proofs(largest=LARGEST):
             boundaries_row,
         ),
     )  # fmt: skip
+
+
+def end_row(k, n, seed):
+    """The row of a flow: its end, and how much of what is allowed its distance and its excess take up."""
+    end = end_of_flow(k, n, seed)
+    if not end.proven:
+        raise Undecided(f"the end of k = {k}, n = {n}, seed {seed} is not near enough to a known minimum: {end}")
+    return [k, n, seed, end.kind, f"{end.distance / end.radius:.0e}", f"{end.excess / end.barrier:.0e}"]
+
+
+def all_ends(ks=(10, 20, 50)):
+    """The table of the ends of all flows of these k that were certified as strict minima."""
+    rows = [row for k in ks for row in sweeps.read(data_file(f"sweep_erf_k{k}.csv"))[0]]
+    keys = tuple((int(r["k"]), int(r["n"]), int(r["seed"])) for r in rows if r["certificate"] == "strict minimum")
+    return Proofs("proofs_ends.csv", ("k", "n", "seed", "kind", "distance", "excess"), keys, end_row)
 
 
 def read(path, columns):
@@ -113,8 +132,9 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m lib.proofs", description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path, help="where the tables are, or will be: book/data")
     parser.add_argument("--largest", type=int, default=LARGEST, help="largest k (default: %(default)s)")
+    parser.add_argument("--ends", action="store_true", help="instead, where the stored flows end (half an hour)")
     options = parser.parse_args(arguments)
-    for proofs in all_proofs(options.largest):
+    for proofs in (all_ends(),) if options.ends else all_proofs(options.largest):
         write(proofs, options.folder, lambda keys: _progress(keys, len(keys)))
 
 

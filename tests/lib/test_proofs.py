@@ -1,6 +1,7 @@
 """What interval arithmetic proves of perturbed copies: its formulas, its verdicts, and its refusals."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ pytest.importorskip("flint", exc_type=ImportError)
 
 from flint import arb, ctx  # noqa: E402
 
-from lib.proofs import boundaries, enclosures, perturbed, table  # noqa: E402
+from lib.proofs import boundaries, enclosures, perturbed, projections, table  # noqa: E402
 from lib.proofs.enclosures import Undecided  # noqa: E402
 
 PAIRS, BOUNDARIES = table.all_proofs()
@@ -268,3 +269,81 @@ def test_an_interrupted_table_is_continued(tmp_path):
     (tmp_path / PAIRS.name).write_text("my notes\n\n")
     with pytest.raises(ValueError, match="path must be a table with columns k,n,kind"):
         table.write(PAIRS, tmp_path)
+
+
+# The page.
+
+PAGE = (ROOT / "book" / "proofs" / "perturbed_copies.md").read_text("utf-8")
+
+
+def test_the_page_counts_what_the_table_holds(committed):
+    kinds = [row["kind"] for row in committed.values()]
+    wins = [row["better"] == "perturbed copies" for row in committed.values()]
+    assert f"each of the {len(committed)} pairs $2\\le n<k\\le100$" in PAGE
+    assert f"in {kinds.count('strict minimum')} pairs" in PAGE and f"in the other {kinds.count('saddle')};" in PAGE
+    assert f"in {sum(wins)} pairs, and worse in the other {len(wins) - sum(wins)}." in PAGE
+    first = min(pair for pair, won in zip(committed, wins, strict=True) if won)
+    assert first == (6, 5) and "first win at $k=6$, $n=5$" in PAGE
+    low, high = map(float, re.findall(r"\$(-9\.41\d\d)\\cdot10\^\{-4\}\$", PAGE))
+    assert arb((low + high) / 2e4, (high - low) / 2e4).contains(perturbed.prove(6, 5).difference)
+
+
+def test_the_page_shows_the_boundaries_of_the_table(committed_boundaries):
+    rows = re.findall(r"^\| (\d+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", PAGE, re.MULTILINE)
+    assert [int(row[0]) for row in rows] == [6, 10, 20, 50, 100]
+    for k, *shown in rows:
+        assert np.allclose(list(map(float, shown)), committed_boundaries[int(k)], rtol=5e-10, atol=0), k
+
+
+# The best function of k - 1 projections.
+
+
+def test_no_function_of_two_projections_is_better_than_copy_average():
+    assert projections.prove_best_of_projections(3) > 100
+
+
+def test_for_five_teachers_that_is_false_and_refused(monkeypatch):
+    """q = (1, -0.244, ..., -0.244) is better than copy-average, by a tenth of a percent of the loss."""
+    value, _ = projections.value_and_slope([arb(-0.244)] * 4)
+    assert value > projections.copy_average_psi(5)
+    monkeypatch.setattr(projections, "_MOST_BOXES", 300)
+    monkeypatch.setattr(projections, "_NEAR", 0.001)
+    with pytest.raises(Undecided):
+        projections.prove_best_of_projections(5)
+
+
+def test_psi_is_the_sum_over_the_projection():
+    """Values from the matrix, derivatives from differences, and the critical point that the proof starts from."""
+    rng, step = np.random.default_rng(4), 1e-5
+
+    def plain(t):
+        u = np.append(1.0, t)
+        return np.arcsin((np.eye(len(u)) - np.outer(u, u) / (u @ u)) / 2).sum()
+
+    for size in (1, 2, 3):
+        t = rng.uniform(-1, 1, size)
+        jet, (value, slope) = projections.psi(list(map(arb, t))), projections.value_and_slope(list(map(arb, t)))
+        assert abs(float(jet.value) - plain(t)) < 1e-14 and abs(float(value) - plain(t)) < 1e-14
+        for i, e in enumerate(np.eye(size) * step):
+            difference = (plain(t + e) - plain(t - e)) / (2 * step)
+            assert abs(difference - float(slope[i])) < 1e-9 and abs(difference - float(jet.gradient[i])) < 1e-9
+            ahead, behind = (projections.psi(list(map(arb, t + s * e))).gradient for s in (1, -1))
+            for found, fore, aft in zip(jet.hessian[i], ahead, behind, strict=True):
+                assert abs(float(found) - float(fore - aft) / (2 * step)) < 1e-8
+    at = projections.psi([arb(0), arb(0), arb(-1)])
+    assert at.value.overlaps(projections.copy_average_psi(4)) and all(abs(x) < 1e-15 for x in at.gradient)
+
+
+def test_balls_hold_what_they_should():
+    """Random points of a box lie in what is computed for the box."""
+    rng = np.random.default_rng(5)
+    box = [arb(0.3, 0.1), arb(-0.2, 0.1)]
+    jet, (value, slope) = projections.psi(box), projections.value_and_slope(box)
+    bound = projections._upper_bound(box)
+    for _ in range(50):
+        t = [arb(x) for x in (0.3 + rng.uniform(-0.1, 0.1), -0.2 + rng.uniform(-0.1, 0.1))]
+        point = projections.psi(t)
+        assert jet.value.overlaps(point.value) and value.overlaps(point.value) and not point.value > bound
+        for wide, narrow in zip(jet.gradient + slope + sum(jet.hessian, []),
+                                point.gradient * 2 + sum(point.hessian, []), strict=True):  # fmt: skip
+            assert wide.overlaps(narrow)
