@@ -115,7 +115,7 @@ def prove_best_of_projections(k):
 
     def settled(box):
         elsewhere = any(x < y for x, y in itertools.pairwise(box))
-        return elsewhere or all(map(arb.contains, near, box)) or _upper_bound(box) < best
+        return elsewhere or all(map(arb.contains, near, box)) or is_smaller(box, best)
 
     return _divide(near, concave) + _divide([arb(0, 1)] * (k - 1), settled)
 
@@ -136,12 +136,12 @@ def _divide(box, settled):
     return done
 
 
-def _upper_bound(box):
-    """A ball that no value of Psi on the box exceeds: its value at the middle, and the largest slope times the way."""
+def is_smaller(box, best):
+    """Whether Psi is proven to be below `best` on the box: its value at the middle, and the largest slope from there."""
     middle = [x.mid() for x in box]
     value, _ = value_and_slope(middle)
     _, slope = value_and_slope(box)
-    return value + sum(along * (x - m) for along, x, m in zip(slope, box, middle, strict=True))
+    return value + sum(along * (x - m) for along, x, m in zip(slope, box, middle, strict=True)) < best
 
 
 def value_and_slope(t):

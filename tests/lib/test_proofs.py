@@ -339,11 +339,14 @@ def test_balls_hold_what_they_should():
     rng = np.random.default_rng(5)
     box = [arb(0.3, 0.1), arb(-0.2, 0.1)]
     jet, (value, slope) = projections.psi(box), projections.value_and_slope(box)
-    bound = projections._upper_bound(box)
+    largest = -np.inf
     for _ in range(50):
         t = [arb(x) for x in (0.3 + rng.uniform(-0.1, 0.1), -0.2 + rng.uniform(-0.1, 0.1))]
         point = projections.psi(t)
-        assert jet.value.overlaps(point.value) and value.overlaps(point.value) and not point.value > bound
+        assert jet.value.overlaps(point.value) and value.overlaps(point.value)
+        largest = max(largest, float(point.value))
         for wide, narrow in zip(jet.gradient + slope + sum(jet.hessian, []),
                                 point.gradient * 2 + sum(point.hessian, []), strict=True):  # fmt: skip
             assert wide.overlaps(narrow)
+    assert not projections.is_smaller(box, arb(largest)) and projections.is_smaller(box, arb(largest + 1.0))
+    assert not projections.is_smaller([arb(-0.2, 0.1)] * 4, projections.copy_average_psi(5))
