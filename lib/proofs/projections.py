@@ -137,7 +137,7 @@ def _divide(box, settled):
 
 
 def is_smaller(box, best):
-    """Whether Psi is proven to be below `best` on the box: its value at the middle, and the largest slope from there."""
+    """Whether Psi is proven to be below `best` on the box: its value at the middle, and the largest slope."""
     middle = [x.mid() for x in box]
     value, _ = value_and_slope(middle)
     _, slope = value_and_slope(box)
