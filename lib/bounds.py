@@ -71,7 +71,11 @@ class _Orders:
         self.beta = b[:, None] * coefficients
         size = np.sqrt(self.products.diagonal())
         self.beta_errors = np.abs(b) * errors + _EPS * size
-        self.errors = np.outer(size, size) * _KERNEL_ERROR + np.outer(size, self.beta_errors)  # of the orders' products
+        # At the cosine 0.4 kernel and series must agree: what they differ by is taken for an error of either.
+        at = gram.from_entries(0.4 * norms**2, norms**2, norms**2)
+        differences = b**2 * kernel._value(at) - (self.beta**2) @ 0.4 ** np.arange(_ORDERS + 1)
+        relative = max(_KERNEL_ERROR, 4 * float((np.abs(differences) / size**2).max()))
+        self.errors = np.outer(size, size) * relative + np.outer(size, self.beta_errors)  # of the orders' products
         self.errors += self.errors.T
         self._powers = {}
 

@@ -166,6 +166,19 @@ def test_an_activation_that_the_quadrature_does_not_resolve_costs_the_bound():
     assert bounds.hermite_coefficients(kernel, np.array([1.0]), 20)[1] > 1e-4
 
 
+def test_a_kernel_of_few_digits_costs_the_bound():
+    """What it differs from its activation by is subtracted."""
+
+    class Rough(kernels.Kernel):
+        def _value(self, pairs):
+            return kernels.erf._value(pairs) * (1 + 1e-6)
+
+    rough, teacher = Rough("rough", kernels.erf.activation, 1.0), Network.orthonormal(8)
+    for n in (1, 4, 7):
+        exact = (8 - n) * PER_NEURON
+        assert exact * (1 - 1e-2) < loss_lower_bound(teacher, n, rough) < exact
+
+
 def test_a_function_of_two_projections_obeys_the_bound():
     """E[f* | P x], the best function of n measurements of any kind: L = (2/pi) (k pi/6 - sum arcsin(P_ij / 2))."""
     rng, k = np.random.default_rng(3), 7
