@@ -258,6 +258,9 @@ def test_rounding_is_subtracted():
             assert loss_lower_bound(Network(V, np.ones(12)), 6, kernel) == 0.0, (name, scale)
         assert loss_lower_bound(Network.orthonormal(5), 5, kernel) == 0.0
         assert loss_lower_bound(Network(np.zeros((3, 2)), np.ones(3)), 1, kernel) == 0.0
+        tiny = Network(np.vstack((np.eye(4), np.full((2, 4), 1e-300))), np.ones(6))
+        four = loss_lower_bound(Network.orthonormal(4), 2, kernel)
+        assert abs(loss_lower_bound(tiny, 2, kernel) - four) < 1e-10
 
 
 def test_the_energy_is_that_of_the_teacher():
