@@ -94,8 +94,8 @@ class _Orders:
         for q in range(_ORDERS, a - 1, -1):  # Horner's rule
             series = series * c + np.outer(beta[:, q], beta[:, q])
         K = np.where(close, K, series)
-        root = self._root(a)
-        stretch = np.linalg.norm(root, 2) ** 2
+        root, norm = self._root(a)
+        stretch = norm**2
         size, error = np.linalg.norm(K) * stretch, np.linalg.norm(errors) * stretch
         return _tail(np.linalg.eigvalsh(root @ K @ root), n, size, error)
 
@@ -106,18 +106,19 @@ class _Orders:
             return 0.0
         best = 0.0
         for a in range(1, q // 2 + 1):
-            left, right = self._root(a), self._root(q - a)
+            (left, left_norm), (right, right_norm) = self._root(a), self._root(q - a)
             squares = np.linalg.svd(left * beta @ right, compute_uv=False)[::-1] ** 2
-            stretch = np.linalg.norm(left, 2) * np.linalg.norm(right, 2)
+            stretch = left_norm * right_norm
             size = np.abs(beta).max() * stretch
             best = max(best, _tail(squares, n, size**2, 2 * size * stretch * np.linalg.norm(self.beta_errors)))
         return best
 
     def _root(self, a):
-        """The symmetric square root of (u_i . u_j)^a."""
+        """The symmetric square root of (u_i . u_j)^a, and its largest eigenvalue."""
         if a not in self._powers:
             values, vectors = np.linalg.eigh(self.cosines**a)
-            self._powers[a] = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+            roots = np.sqrt(np.maximum(values, 0.0))
+            self._powers[a] = (vectors * roots) @ vectors.T, roots[-1]
         return self._powers[a]
 
 
