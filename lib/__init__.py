@@ -1,12 +1,13 @@
 """Analytic kernels of two-layer networks with Gaussian inputs, and what is built on them.
 
-Data flows one way: gram -> kernels -> loss -> (symmetric -> perturbed, effective -> configurations
--> one_neuron, spectrum; ndf, certificate -> kinks -> flow; accelerator; table) -> sweep. Nothing lower
-imports anything higher.
+Data flows one way: gram -> kernels -> (bounds) -> loss -> (symmetric -> perturbed, effective -> configurations
+-> one_neuron, spectrum; ndf, certificate -> kinks -> flow; accelerator; table) -> sweep -> proofs. Nothing
+lower imports anything higher.
 Students call `checks`, which nothing imports; the ValueErrors of `arguments` are for everyone.
 """
 
 from lib import kernels
+from lib.bounds import loss_lower_bound
 from lib.certificate import Certificate, certify
 from lib.configurations import Configuration, copy_average, copy_average_like, copy_average_loss, identify, partitions
 from lib.flow import Flow, glorot, gradient_flow
@@ -40,6 +41,7 @@ __all__ = [
     "gradient_flow",
     "identify",
     "kernels",
+    "loss_lower_bound",
     "one_neuron",
     "partitions",
     "perturbed_copies",

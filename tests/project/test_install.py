@@ -78,7 +78,7 @@ def distributions(tmp_path_factory):
 
 
 def modules():
-    return {f"lib/{path.name}" for path in ROOT.glob("lib/*.py")}
+    return {path.relative_to(ROOT).as_posix() for path in ROOT.glob("lib/**/*.py")}
 
 
 def data():
