@@ -93,7 +93,7 @@ def sweep(
 
 def flow_row(n, seed, settings, compiled=True):
     """One flow as a row of the table, a dictionary; runs in the worker processes. compiled: may it be?"""
-    return _row(n, seed, settings, *_certified_flow(n, seed, settings, compiled))
+    return _row(n, seed, settings, *certified_flow(n, seed, settings, compiled))
 
 
 def save_end_points(path, table, settings, n):
@@ -107,7 +107,7 @@ def save_end_points(path, table, settings, n):
     arrays, compiled = {}, compile_apart()
     for kind in np.unique(table["kind"][table["n"] == n]):
         seed = int(table["seed"][(table["n"] == n) & (table["kind"] == kind)].min())
-        student = _certified_flow(n, seed, settings, compiled)[1].student
+        student = certified_flow(n, seed, settings, compiled)[1].student
         arrays |= {f"W_{kind}": student.W, f"a_{kind}": student.a, f"seed_{kind}": seed}
     content, path = io.BytesIO(), Path(path).resolve()
     np.savez_compressed(content, **arrays)
@@ -115,7 +115,8 @@ def save_end_points(path, table, settings, n):
         replace(path, content.getvalue())
 
 
-def _certified_flow(n, seed, settings, compiled):
+def certified_flow(n, seed, settings, compiled=True):
+    """One flow of a table of these settings: (Flow, Certificate of its end)."""
     k = settings["k"]
     L = _loss(k, getattr(kernels, settings["kernel"]), compiled)
     start = glorot(np.random.default_rng([k, n, seed]), n, k + 1, settings["law"])

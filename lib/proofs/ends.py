@@ -25,7 +25,7 @@ from lib.loss import PopulationLoss
 from lib.networks import Network
 from lib.perturbed import erf_perturbed_copies, perturbed_network
 from lib.spectrum import _Across, _along, _coupled, _eigenvalues, perturbed_copies_spectrum
-from lib.sweep import _certified_flow
+from lib.sweep import certified_flow
 from lib.table import data_file, read
 
 _NEAR = 0.01  # of s_i a_i: rho is at most this, so that a_i and s_i are nearly those of theta* wherever M is used
@@ -87,7 +87,7 @@ def end_of_flow(k, n, seed):
     """The `End` of one flow of the table of k, run again from its seed and polished."""
     L = PopulationLoss(Network.orthonormal(k, k + 1), kernels.erf)
     _, settings = read(data_file(f"sweep_erf_k{k}.csv"))
-    _, certificate = _certified_flow(n, seed, settings)
+    _, certificate = certified_flow(n, seed, settings)
     return nearest_minimum(polish(L, certificate.student), k)
 
 
