@@ -293,7 +293,7 @@ def smallest_projection_loss(k, n, rng, starts):
 def test_smallest_losses_of_projections():
     """The table of the page; the claims on the best known students beside it."""
     rng = np.random.default_rng(11)
-    for k, n, smallest, name, ratio in table_of(PAGE, r"smallest $\Lambda$ found"):
+    for k, n, smallest, name, ratio in table_of(PAGE, r"smallest $L_\Pi$ found"):
         k, n = int(k), int(n)
         found = smallest_projection_loss(k, n, rng, starts=12)
         assert abs(found - float(smallest)) < 6e-8, (k, n, found)
