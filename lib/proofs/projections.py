@@ -1,4 +1,4 @@
-"""Copy-average is the best function of k - 1 projections for k = 3 and 4, proven by dividing a sphere into boxes.
+"""Copy-average is the best function of k - 1 projections for k = 3, proven by dividing a sphere into boxes.
 
 A student of n neurons is a function of the n numbers w_i . x. With P the projection onto their span, the best function
 of them is E[f* | P x], and for erf and orthonormal teachers it leaves
@@ -96,13 +96,14 @@ def copy_average_psi(k):
 
 @functools.partial(precise, bits=64)
 def prove_best_of_projections(k):
-    """The number of boxes that prove: no function of k - 1 projections is better than copy-average; k = 3 or 4.
+    """The number of boxes that prove: no function of k - 1 projections is better than copy-average; k = 3.
 
     By symmetry the largest |q_i| is q_1 > 0, and the others descend: with q = (1, t) / length all t lie in [-1, 1]
     and t_1 >= t_2 >= ... In a box around copy-average, t = (0, ..., 0, -1), the Hessian of Psi is negative definite,
     and its gradient at copy-average vanishes, because q -> (-q_k, -q_2, ..., -q_(k-1), -q_1) leaves Psi and
     copy-average alone and reverses every direction. In every other box Psi is smaller than there.
-    Undecided if a box stays undecided, as it must for k >= 5, where the claim is false.
+    Undecided if a box stays undecided, as it must for k >= 5, where the claim is false. At k = 4 the smallest
+    curvature, 0.012, asks for more boxes than this allows.
     """
     k = integer("k", k, least=3)
     best = copy_average_psi(k)
