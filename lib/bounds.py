@@ -1,15 +1,18 @@
-"""How good any student of n neurons can be: a lower bound on the loss, for every teacher and every activation.
+"""How good any student of n neurons can be: a lower bound on the loss, for every teacher and every
+activation.
 
-In Hermite polynomials the order q of the teacher is the symmetric tensor T_q = sum_j beta_jq u_j^(x)q, with u_j the
-direction of v_j and beta_jq = b_j E[sigma(|v_j| z) h_q(z)], h_q orthonormal at z ~ N(0, 1); L is the sum over q of
-|T_q - S_q|^2, and S_q has one term for each neuron of the student, whatever its activation. Unfolded into a matrix
-with a factors as rows, S_q has rank n at most, and so have all orders q >= a side by side, which share the n rows
-w_i^(x)a. By Eckart and Young (1936) the loss is at least what is left of the teacher's matrix without its n largest
+In Hermite polynomials the order q of the teacher is the symmetric tensor T_q = sum_j beta_jq
+u_j^(x)q, with u_j the direction of v_j and beta_jq = b_j E[sigma(|v_j| z) h_q(z)], h_q orthonormal
+at z ~ N(0, 1); L is the sum over q of |T_q - S_q|^2, and S_q has one term for each neuron of the
+student, whatever its activation. Unfolded into a matrix with a factors as rows, S_q has rank n at
+most, and so have all orders q >= a side by side, which share the n rows w_i^(x)a. By Eckart and
+Young (1936) the loss is at least what is left of the teacher's matrix without its n largest
 singular values. Their squares are the eigenvalues of C_a^(1/2) K_a C_a^(1/2), k x k, where
 
     C_a = (u_i . u_j)^a,    K_a = sum over q >= a of beta_iq beta_jq (u_i . u_j)^(q - a).
 
-K_a holds all orders: where |u_i . u_j| is large it is the kernel itself, less its orders below a, over (u_i . u_j)^a.
+K_a holds all orders: where |u_i . u_j| is large it is the kernel itself, less its orders below a,
+over (u_i . u_j)^a.
 """
 
 import numpy as np
@@ -30,13 +33,15 @@ _EPS = np.finfo(float).eps
 def loss_lower_bound(teacher, n, kernel):
     """A number that the loss L(student) of no student with n neurons falls below.
 
-    teacher: Network (k, d). n: integer >= 0. kernel: one of lib.kernels. Holds for every student with n neurons,
-    also if each neuron has a square-integrable activation of its own. For k orthonormal teachers with
-    outgoing weights 1 it is (k - n) (E sigma^2 - (E sigma)^2 - (E sigma')^2), the expectations at N(0, 1); 0 for
-    n >= k, the teacher's energy E[f_teacher^2] for n = 0. In general the best of the unfoldings described above, with
-    a = 1, 2, ... until one is no better, each with the orders q < a unfolded one by one. An estimate of what rounding
-    can have added is subtracted: below 1e-9 of the teacher's energy up to k = 1000, more for a kernel of few digits.
-    Cost: the kernel at k^2 pairs and some eigenvalue problems of size k, seconds for erf at k = 1000.
+    teacher: Network (k, d). n: integer >= 0. kernel: one of lib.kernels. Holds for every student
+    with n neurons, also if each neuron has a square-integrable activation of its own. For k
+    orthonormal teachers with outgoing weights 1 it is
+    (k - n) (E sigma^2 - (E sigma)^2 - (E sigma')^2), the expectations at N(0, 1); it is 0 for
+    n >= k, and the teacher's energy E[f_teacher^2] for n = 0. In general it is the best of the
+    unfoldings described above, with a = 1, 2, ... until one is no better, each with the orders
+    q < a unfolded one by one. An estimate of what rounding can have added is subtracted: below 1e-9
+    of the teacher's energy up to k = 1000, more for a kernel of few digits. Cost: the kernel at k^2
+    pairs and some eigenvalue problems of size k, seconds for erf at k = 1000.
     Raises ValueError for a teacher or kernel of another type, and unless n is an integer >= 0.
     """
     V, b = instance("teacher", teacher, Network).W, teacher.a
@@ -45,7 +50,8 @@ def loss_lower_bound(teacher, n, kernel):
     if n == 0:
         products = np.outer(b, b) * kernel._value(gram.among(V, kernel.noise))
         return float(max(products.sum() - _KERNEL_ERROR * np.abs(products).sum(), 0.0))
-    # A neuron with v_j = 0 is a constant, and the order q = 0 is left out of the bound; so is one as good as constant.
+    # A neuron with v_j = 0 is a constant, and the order q = 0 is left out of the bound; so is one
+    # as good as constant.
     seen = (np.abs(V).max(axis=1) > _SHORTEST) & (b != 0.0)
     V, b = V[seen], b[seen]
     if n >= len(b):
@@ -74,16 +80,21 @@ class _Orders:
         self.beta = b[:, None] * coefficients
         size = np.sqrt(self.products.diagonal())
         self.beta_errors = np.abs(b) * errors + _EPS * size
-        # At the cosine 0.4 kernel and series must agree: what they differ by is taken for an error of either.
+        # At the cosine 0.4 kernel and series must agree: what they differ by is taken for an error
+        # of either.
         at = gram.from_entries(0.4 * norms**2, norms**2, norms**2)
         differences = b**2 * kernel._value(at) - (self.beta**2) @ 0.4 ** np.arange(_ORDERS + 1)
         relative = max(_KERNEL_ERROR, 4 * float((np.abs(differences) / size**2).max()))
-        self.errors = np.outer(size, size) * relative + np.outer(size, self.beta_errors)  # of the orders' products
+        self.errors = np.outer(size, size) * relative + np.outer(
+            size, self.beta_errors
+        )  # of the orders' products
         self.errors += self.errors.T
         self._powers = {}
 
     def from_order(self, a, n):
-        """All orders q >= a side by side, a factors as rows: the sum of all but the n largest eigenvalues."""
+        """All orders q >= a side by side, a factors as rows: the sum of all but the n largest
+        eigenvalues.
+        """
         c, beta = self.cosines, self.beta
         close = np.abs(c) >= _SMALL
         below = sum(np.outer(beta[:, q], beta[:, q]) * c**q for q in range(a))
@@ -100,7 +111,9 @@ class _Orders:
         return _tail(np.linalg.eigvalsh(root @ K @ root), n, size, error)
 
     def single(self, q, n):
-        """Order q alone, the better of its unfoldings: the sum of all but the n largest squared singular values."""
+        """Order q alone, the better of its unfoldings: the sum of all but the n largest squared
+        singular values.
+        """
         beta = self.beta[:, q]
         if q < 2 or not beta.any():
             return 0.0
@@ -110,7 +123,10 @@ class _Orders:
             squares = np.linalg.svd(left * beta @ right, compute_uv=False)[::-1] ** 2
             stretch = left_norm * right_norm
             size = np.abs(beta).max() * stretch
-            best = max(best, _tail(squares, n, size**2, 2 * size * stretch * np.linalg.norm(self.beta_errors)))
+            best = max(
+                best,
+                _tail(squares, n, size**2, 2 * size * stretch * np.linalg.norm(self.beta_errors)),
+            )
         return best
 
     def _root(self, a):
@@ -123,19 +139,22 @@ class _Orders:
 
 
 def _tail(ascending, n, size, error):
-    """The sum of all but the n largest, at least 0, less what may have been added to it: by rounding in
-    products of a norm of `size`, and by an `error`, in the Frobenius norm, of the matrix.
+    """The sum of all but the n largest, at least 0, less what may have been added to it: by
+    rounding in products of a norm of `size`, and by an `error`, in the Frobenius norm, of the
+    matrix.
     """
     rest = ascending[: len(ascending) - n]
     return max(rest.sum() - 16 * _EPS * len(rest) * size - np.sqrt(len(rest)) * error, 0.0)
 
 
 def hermite_coefficients(kernel, norms, orders):
-    """E[sigma(r z) h_q(z)] for r in norms (k,) and q = 0, ..., orders, (k, orders + 1), and error estimates (k,).
+    """E[sigma(r z) h_q(z)] for r in norms (k,) and q = 0, ..., orders, (k, orders + 1), and error
+    estimates (k,).
 
-    h_q are the Hermite polynomials that are orthonormal under z ~ N(0, 1). Gauss-Legendre quadrature on panels that
-    shrink towards 0, where sigma(r z) may have a kink, or bend within 1 / r; the error is estimated by a second
-    rule with fewer nodes, so that an activation which neither resolves is noticed.
+    h_q are the Hermite polynomials that are orthonormal under z ~ N(0, 1). Gauss-Legendre
+    quadrature on panels that shrink towards 0, where sigma(r z) may have a kink, or bend within 1 /
+    r; the error is estimated by a second rule with fewer nodes, so that an activation which neither
+    resolves is noticed.
     """
     coarse, fine = (_quadrature(kernel, norms, orders, nodes) for nodes in (14, 20))
     return fine, np.sqrt(((fine - coarse) ** 2).sum(axis=1))

@@ -1,8 +1,9 @@
 """The real n at which a verdict changes, enclosed.
 
-At real n, perturbed copies are a zero of the four equations, and the Hessian's standard block a matrix, whose entries
-are functions of n. Between two n at which a sign is proven to differ the sign changes, if the zero is followed from
-one to the other without a jump: Krawczyk's test with the interval between them as the ball n says so.
+At real n, perturbed copies are a zero of the four equations, and the Hessian's standard block a
+matrix, whose entries are functions of n. Between two n at which a sign is proven to differ the sign
+changes, if the zero is followed from one to the other without a jump: Krawczyk's test with the
+interval between them as the ball n says so.
 """
 
 from typing import NamedTuple
@@ -26,11 +27,12 @@ class Boundary(NamedTuple):
 
 @precise
 def enclose_boundaries(k):
-    """The `Boundary` of n_PC, n_= and n_CA for an integer k >= 3; Undecided where a sign is not what it should be.
+    """The `Boundary` of n_PC, n_= and n_CA for an integer k >= 3; Undecided where a sign is not
+    what it should be.
 
-    That n_CA is the only one follows from its formula. That n_PC and n_= are the only ones between two
-    integers is not proven here; `prove` at every integer shows that there is no other pair of integers between which
-    the sign differs.
+    That n_CA is the only one follows from its formula. That n_PC and n_= are the only ones between
+    two integers is not proven here; `prove` at every integer shows that there is no other pair of
+    integers between which the sign differs.
     """
     k = integer("k", k, least=3)
     perturbed_stable, losses_equal, copy_average_unstable = phase_boundaries(k)
@@ -42,9 +44,11 @@ def enclose_boundaries(k):
 
 
 def copy_average_sign(k, n):
-    """The sign of N_c(m) - (n - 1) at real n, m = k - n + 1: 1 where copy-average is a strict minimum.
+    """The sign of N_c(m) - (n - 1) at real n, m = k - n + 1: 1 where copy-average is a strict
+    minimum.
 
-    The theorem on its spectrum: N_c(m) = (h'(1/2)) (1/B - 1), B = t h''(t) - h'(t) at t = 1 / (2m), h = arcsin - id.
+    The theorem on its spectrum: N_c(m) = (h'(1/2)) (1/B - 1), B = t h''(t) - h'(t) at t = 1 / (2m),
+    h = arcsin - id.
     """
     n = arb(n)
     t = 1 / (2 * (k - n + 1))

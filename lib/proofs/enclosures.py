@@ -1,7 +1,9 @@
-"""Balls that contain the truth: a zero of equations by Krawczyk's test, and the signs of a symmetric matrix.
+"""Balls that contain the truth: a zero of equations by Krawczyk's test, and the signs of a
+symmetric matrix.
 
-A number is an `arb` of FLINT (Johansson 2017), a ball [middle +/- radius]; every operation returns a ball that contains
-all results of its arguments' members. A comparison is True only if it holds for all members.
+A number is an `arb` of FLINT (Johansson 2017), a ball [middle +/- radius]; every operation returns
+a ball that contains all results of its arguments' members. A comparison is True only if it holds
+for all members.
 """
 
 import functools
@@ -32,7 +34,9 @@ def precise(function, bits=PRECISION):
 
 
 def newton(equations, guess, steps=5):
-    """A point near a zero, as exact numbers, by Newton's method from float64 accuracy; proves nothing."""
+    """A point near a zero, as exact numbers, by Newton's method from float64 accuracy; proves
+    nothing.
+    """
     x = [arb(entry) for entry in guess]
     for _ in range(steps):
         values, jacobian = equations(x)
@@ -45,13 +49,15 @@ def newton(equations, guess, steps=5):
 
 
 def krawczyk(equations, center):
-    """(zero, box): balls with the one zero of `equations` in a box around center; Undecided if the test fails.
+    """(zero, box): balls with the one zero of `equations` in a box around center; Undecided if the
+    test fails.
 
-    equations: maps balls to (values, Jacobian as rows). With x the centre, X the box and Y any matrix, here near the
-    inverse of the Jacobian J at x, the test is that K = x - Y f(x) + (1 - Y J(X)) (X - x) lies inside X. Then f has
-    exactly one zero in X, it lies in K (Krawczyk 1969; Rump 2010, section 13), and J is regular on all of X. If the
-    equations depend on a parameter that is itself a ball, this holds for each of its values, and the zero
-    depends continuously on it. A box that is too small for the test is replaced by one of twice the size of K.
+    equations: maps balls to (values, Jacobian as rows). With x the centre, X the box and Y any
+    matrix, here near the inverse of the Jacobian J at x, the test is that K = x - Y f(x) + (1 - Y
+    J(X)) (X - x) lies inside X. Then f has exactly one zero in X, it lies in K (Krawczyk 1969; Rump
+    2010, section 13), and J is regular on all of X. If the equations depend on a parameter that is
+    itself a ball, this holds for each of its values, and the zero depends continuously on it. A box
+    that is too small for the test is replaced by one of twice the size of K.
     """
     values, at_center = equations(center)
     try:
@@ -69,17 +75,20 @@ def krawczyk(equations, center):
         moved = (start + rest * _column(offset)).entries()
         if all(x.contains_interior(m) for x, m in zip(box, moved, strict=True)):
             return moved, box
-        radii = [2 * abs(m - x).upper() + _SMALLEST_RADIUS for m, x in zip(moved, center, strict=True)]
+        radii = [
+            2 * abs(m - x).upper() + _SMALLEST_RADIUS for m, x in zip(moved, center, strict=True)
+        ]
         if not all(radius.is_finite() for radius in radii):
             break
     raise Undecided("Krawczyk's test fails")
 
 
 def pivots(matrix):
-    """The diagonal of D in L D L^T of a symmetric matrix of balls, given as rows: one sign for each eigenvalue's.
+    """The diagonal of D in L D L^T of a symmetric matrix of balls, given as rows: one sign for each
+    eigenvalue's.
 
-    By Sylvester's law as many pivots are negative as eigenvalues are, whichever members the balls stand for.
-    Undecided if one of them may be zero.
+    By Sylvester's law as many pivots are negative as eigenvalues are, whichever members the balls
+    stand for. Undecided if one of them may be zero.
     """
     rows, found = [list(row) for row in matrix], []
     for i in range(len(rows)):

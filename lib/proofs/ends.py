@@ -1,15 +1,17 @@
 """That a student lies where the exact gradient flow can go nowhere else but to a known minimum.
 
-Steps of theta are measured in what they do to the outputs of neurons: |delta|^2 = sum_i s_i^2 da_i^2 + a_i^2 |dw_i|^2,
-with s_i^2 = E sigma(w_i . x)^2 and a_i those of a strict minimum theta*. In this norm let lambda be the smallest
-eigenvalue of the Hessian H at theta*, M a bound on the third derivatives of L nearby, and rho = lambda / (2 M). Within
-rho of theta* the Hessian is at least lambda / 2, so theta* is the only critical point there, and at the distance rho
-the loss exceeds that of theta* by more than lambda rho^2 / 4. A flow that starts within rho at a smaller excess can
-neither leave nor stop elsewhere: it converges to theta*. The excess of theta* + delta is at most
-delta . H delta / 2 + M |delta|^3 / 6.
+Steps of theta are measured in what they do to the outputs of neurons: |delta|^2 = sum_i s_i^2
+da_i^2 + a_i^2 |dw_i|^2, with s_i^2 = E sigma(w_i . x)^2 and a_i those of a strict minimum theta*.
+In this norm let lambda be the smallest eigenvalue of the Hessian H at theta*, M a bound on the
+third derivatives of L nearby, and rho = lambda / (2 M). Within rho of theta* the Hessian is at
+least lambda / 2, so theta* is the only critical point there, and at the distance rho the loss
+exceeds that of theta* by more than lambda rho^2 / 4. A flow that starts within rho at a smaller
+excess can neither leave nor stop elsewhere: it converges to theta*. The excess of theta* + delta is
+at most delta . H delta / 2 + M |delta|^3 / 6.
 
-The minima are the optimal copy-average, a minimum by the theorem on its spectrum, and perturbed copies, whose Hessian's
-signs are proven for k <= 100 (lib.proofs.table). lambda comes from the blocks of lib.spectrum.
+The minima are the optimal copy-average, a minimum by the theorem on its spectrum, and perturbed
+copies, whose Hessian's signs are proven for k <= 100 (lib.proofs.table). lambda comes from the
+blocks of lib.spectrum.
 """
 
 import functools
@@ -28,13 +30,16 @@ from lib.spectrum import _Across, _along, _coupled, _eigenvalues, perturbed_copi
 from lib.sweep import certified_flow
 from lib.table import data_file, read
 
-_NEAR = 0.01  # of s_i a_i: rho is at most this, so that a_i and s_i are nearly those of theta* wherever M is used
+_NEAR = (
+    0.01  # of s_i a_i, the most that rho is: a_i and s_i are nearly those of theta* where M is used
+)
 _MARGIN = 1.03  # by how much that can raise M
 
 
 class End(NamedTuple):
-    """kind: the nearest known minimum, 'copy-average' or 'perturbed-copies'. distance: |delta| as above, to be below
-    `radius`, rho; excess: a bound on the loss above that of the minimum, to be below `barrier`.
+    """kind: the nearest known minimum, 'copy-average' or 'perturbed-copies'. distance: |delta| as
+    above, to be below `radius`, rho; excess: a bound on the loss above that of the minimum, to be
+    below `barrier`.
     """
 
     kind: str
@@ -45,15 +50,17 @@ class End(NamedTuple):
 
     @property
     def proven(self):
-        """Whether the exact gradient flow from the student converges to the minimum; half is left to rounding."""
+        """Whether the exact gradient flow from the student converges to the minimum; half is left
+        to rounding.
+        """
         return self.distance < 0.5 * self.radius and self.excess < 0.5 * self.barrier
 
 
 def nearest_minimum(student, k):
     """The `End` of an erf student (n, d) of k orthonormal teachers e_1, ..., e_k, 1 <= n <= k <= d.
 
-    The minimum has its neurons and teachers in the order that suits, and (w, a) = (-w, -a). radius and barrier are
-    0 if it is no strict minimum.
+    The minimum has its neurons and teachers in the order that suits, and (w, a) = (-w, -a). radius
+    and barrier are 0 if it is no strict minimum.
     """
     W, a = np.where(student.a < 0.0, -1.0, 1.0)[:, None] * student.W, np.abs(student.a)
     L = PopulationLoss(Network.orthonormal(k, student.d), kernels.erf)
@@ -64,7 +71,9 @@ def nearest_minimum(student, k):
     kind = min(moves, key=lambda name: np.linalg.norm(moves[name]))
     delta, net = moves[kind], known[kind]
     s = output_sizes(net)
-    distance = math.hypot(np.linalg.norm(net.a[:, None] * (W - net.W)), np.linalg.norm(s * (a - net.a)))
+    distance = math.hypot(
+        np.linalg.norm(net.a[:, None] * (W - net.W)), np.linalg.norm(s * (a - net.a))
+    )
     softest = max(_SOFTEST[kind](k, student.n, student.d), 0.0)
     steepest = third_derivatives(net.a, s, k / 3)  # k / 3 is the loss of no student at all
     radius = min(softest / (2 * steepest), _NEAR * float((s * net.a).min()))
@@ -73,7 +82,9 @@ def nearest_minimum(student, k):
 
 
 def polish(L, student, steps=4):
-    """The student after Newton steps with the complete Hessian, which keep the digits of soft directions."""
+    """The student after Newton steps with the complete Hessian, which keep the digits of soft
+    directions.
+    """
     for _ in range(steps):
         gradient = L.gradient(student).ravel()
         if np.linalg.norm(gradient) < 1e-12:
@@ -98,12 +109,14 @@ def output_sizes(net):
 
 
 def third_derivatives(a, s, loss):
-    """A bound on |D^3 L[u, v, w]| over u, v, w of length 1 in the norm above, near a student of a_i, s_i and this loss.
+    """A bound on |D^3 L[u, v, w]| over u, v, w of length 1 in the norm above, near a student of
+    a_i, s_i and this loss.
 
-    With f = sum_i a_i sigma(w_i . x) and r = f - f*, D^3 L[u, v, w] is twice the mean of
-    r f'''[u, v, w] + f'[u] f''[v, w] + f'[v] f''[w, u] + f'[w] f''[u, v]. By Cauchy and Schwarz it is enough to bound
-    the mean squares of f', f'', f''', where |sigma'| <= c, |sigma''| <= c / sqrt(e), |sigma'''| <= c with
-    c = sqrt(2 / pi), and the mean square of a product of 1, 2, 3 linear forms of length 1 is at most 1, 3, 15.
+    With f = sum_i a_i sigma(w_i . x) and r = f - f*, D^3 L[u, v, w] is twice the mean of r f'''[u,
+    v, w] + f'[u] f''[v, w] + f'[v] f''[w, u] + f'[w] f''[u, v]. By Cauchy and Schwarz it is enough
+    to bound the mean squares of f', f'', f''', where |sigma'| <= c, |sigma''| <= c / sqrt(e),
+    |sigma'''| <= c with c = sqrt(2 / pi), and the mean square of a product of 1, 2, 3 linear forms
+    of length 1 is at most 1, 3, 15.
     """
     c, bent = math.sqrt(2 / math.pi), math.sqrt(3 / math.e)
     first = math.sqrt(len(a) * (1 + c**2))
@@ -113,7 +126,9 @@ def third_derivatives(a, s, loss):
 
 
 def _copy_average(W, k):
-    """The optimal copy-average whose averager is the neuron that more teachers than others have most of."""
+    """The optimal copy-average whose averager is the neuron that more teachers than others have
+    most of.
+    """
     n, d = W.shape
     averager = int(np.bincount(W[:, :k].argmax(axis=0), minlength=n).argmax())
     copies = np.delete(np.arange(n), averager)
@@ -134,7 +149,7 @@ def _perturbed_copies(W, k):
 
 @functools.lru_cache(1024)
 def copy_average_softest(k, n, d):
-    """lambda at the optimal copy-average: the blocks of `copy_average_spectrum`, in the norm above."""
+    """lambda at the optimal copy-average: blocks of `copy_average_spectrum` in the norm above."""
     N, m = n - 1, float(k - n + 1)
     t = 1 / (2 * m)
     s = math.sqrt(2 / math.pi) * np.sqrt(np.arcsin([0.5, t]))  # of a copy and of the averager
@@ -159,7 +174,9 @@ def copy_average_softest(k, n, d):
 
 @functools.lru_cache(1024)
 def perturbed_copies_softest(k, n, d):
-    """At most lambda at perturbed copies: the smallest eigenvalue over the largest weight of the norm."""
+    """At most lambda at perturbed copies: the smallest eigenvalue over the largest weight of the
+    norm.
+    """
     smallest = min(block.eigenvalues[0] for block in perturbed_copies_spectrum(k, n, d))
     return smallest / erf_perturbed_copies(k, n).a ** 2  # a > 1 > s
 

@@ -1,12 +1,14 @@
-"""Copy-average is the best function of k - 1 projections for k = 3 and 4, proven by dividing a sphere into boxes.
+"""Copy-average is the best function of k - 1 projections for k = 3, proven by dividing a sphere
+into boxes.
 
-A student of n neurons is a function of the n numbers w_i . x. With P the projection onto their span, the best function
-of them is E[f* | P x], and for erf and orthonormal teachers it leaves
+A student of n neurons is a function of the n numbers w_i . x. With P the projection onto their
+span, the best function of them is E[f* | P x], and for erf and orthonormal teachers it leaves
 
     E Var(f* | P x) = (2/pi) (k pi/6 - sum_ij arcsin(P_ij / 2)),    P_ij = e_i . P e_j.
 
-For n = k - 1 it is P = 1 - q q^T with |q| = 1. Copy-average is q = (1, 0, ..., 0, -1) / sqrt 2, up to the order and the
-sign. Here Psi(q) = sum_ij arcsin(P_ij / 2) is shown to be smaller at all others.
+For n = k - 1 it is P = 1 - q q^T with |q| = 1. Copy-average is q = (1, 0, ..., 0, -1) / sqrt 2, up
+to the order and the sign. Here Psi(q) = sum_ij arcsin(P_ij / 2) is shown to be smaller at all
+others.
 """
 
 import contextlib
@@ -51,18 +53,23 @@ class Jet(NamedTuple):
         gradient = [f.value * g.gradient[i] + g.value * f.gradient[i] for i in size]
         hessian = [
             [
-                f.value * g.hessian[i][j] + g.value * f.hessian[i][j]
-                + f.gradient[i] * g.gradient[j] + f.gradient[j] * g.gradient[i]
+                f.value * g.hessian[i][j]
+                + g.value * f.hessian[i][j]
+                + f.gradient[i] * g.gradient[j]
+                + f.gradient[j] * g.gradient[i]
                 for j in size
             ]
             for i in size
-        ]  # fmt: skip
+        ]
         return Jet(f.value * g.value, gradient, hessian)
 
     def then(self, value, slope, curvature):
         """The jet of F(f), where F, F', F'' at f's value are given."""
         gradient, size = self.gradient, range(len(self.gradient))
-        hessian = [[slope * self.hessian[i][j] + curvature * gradient[i] * gradient[j] for j in size] for i in size]
+        hessian = [
+            [slope * self.hessian[i][j] + curvature * gradient[i] * gradient[j] for j in size]
+            for i in size
+        ]
         return Jet(value, [slope * x for x in gradient], hessian)
 
     def arcsin(self):
@@ -96,13 +103,16 @@ def copy_average_psi(k):
 
 @functools.partial(precise, bits=64)
 def prove_best_of_projections(k):
-    """The number of boxes that prove: no function of k - 1 projections is better than copy-average; k = 3 or 4.
+    """The number of boxes that prove: no function of k - 1 projections is better than copy-average;
+    k = 3.
 
-    By symmetry the largest |q_i| is q_1 > 0, and the others descend: with q = (1, t) / length all t lie in [-1, 1]
-    and t_1 >= t_2 >= ... In a box around copy-average, t = (0, ..., 0, -1), the Hessian of Psi is negative definite,
-    and its gradient at copy-average vanishes, because q -> (-q_k, -q_2, ..., -q_(k-1), -q_1) leaves Psi and
-    copy-average alone and reverses every direction. In every other box Psi is smaller than there.
-    Undecided if a box stays undecided, as it must for k >= 5, where the claim is false.
+    By symmetry the largest |q_i| is q_1 > 0, and the others descend: with q = (1, t) / length all t
+    lie in [-1, 1] and t_1 >= t_2 >= ... In a box around copy-average, t = (0, ..., 0, -1), the
+    Hessian of Psi is negative definite, and its gradient at copy-average vanishes, because q ->
+    (-q_k, -q_2, ..., -q_(k-1), -q_1) leaves Psi and copy-average alone and reverses every
+    direction. In every other box Psi is smaller than there. Undecided if a box stays undecided, as
+    it must for k >= 5, where the claim is false. At k = 4 the smallest curvature, 0.012, asks for
+    more boxes than this allows.
     """
     k = integer("k", k, least=3)
     best = copy_average_psi(k)
@@ -121,7 +131,9 @@ def prove_best_of_projections(k):
 
 
 def _divide(box, settled):
-    """The number of boxes into which `box` is divided until each is `settled`; Undecided if that takes too many."""
+    """The number of boxes into which `box` is divided until each is `settled`; Undecided if that
+    takes too many.
+    """
     boxes, done = [box], 0
     while boxes:
         box, done = boxes.pop(), done + 1
@@ -130,22 +142,29 @@ def _divide(box, settled):
         widest = max(range(len(box)), key=lambda i: float(box[i].rad()))
         middle, quarter = box[widest].mid(), box[widest].rad() / 2
         if done > _MOST_BOXES or float(quarter) < _NEAR / 1000:
-            raise Undecided(f"a claim is not settled near {[float(x.mid()) for x in box]}, after {done} boxes")
+            raise Undecided(
+                f"a claim is not settled near {[float(x.mid()) for x in box]}, after {done} boxes"
+            )
         for side in (middle - quarter, middle + quarter):
             boxes.append([*box[:widest], side + quarter * arb(0, 1), *box[widest + 1 :]])
     return done
 
 
 def is_smaller(box, best):
-    """Whether Psi is proven to be below `best` on the box: its value at the middle, and the largest slope."""
+    """Whether Psi is proven to be below `best` on the box: its value at the middle, and the largest
+    slope.
+    """
     middle = [x.mid() for x in box]
     value, _ = value_and_slope(middle)
     _, slope = value_and_slope(box)
-    return value + sum(along * (x - m) for along, x, m in zip(slope, box, middle, strict=True)) < best
+    return (
+        value + sum(along * (x - m) for along, x, m in zip(slope, box, middle, strict=True)) < best
+    )
 
 
 def value_and_slope(t):
-    """Psi at q = (1, t) / length, and its gradient in t: -(2 / N) (S u - u (u . S u) / N) without its first entry.
+    """Psi at q = (1, t) / length, and its gradient in t: -(2 / N) (S u - u (u . S u) / N) without
+    its first entry.
 
     u = (1, t), N = |u|^2, and S_ij is the derivative of arcsin(P_ij / 2) in P_ij.
     """
@@ -155,4 +174,6 @@ def value_and_slope(t):
     S = [[(1 - x * x).rsqrt() / 2 for x in row] for row in half]
     Su = [sum(S[i][j] * u[j] for j in size) for i in size]
     along = sum(x * y for x, y in zip(u, Su, strict=True)) / N
-    return sum(x.asin() for row in half for x in row), [-2 * (Su[i] - u[i] * along) / N for i in size[1:]]
+    return sum(x.asin() for row in half for x in row), [
+        -2 * (Su[i] - u[i] * along) / N for i in size[1:]
+    ]

@@ -1,11 +1,12 @@
-"""The tables of what is proven: all pairs 2 <= n < k <= 100, and the boundaries of every k from 3 to 100.
+"""The tables of what is proven: all pairs 2 <= n < k <= 100, and the boundaries of every k from 3
+to 100.
 
     python -m lib.proofs book/data
     python -m lib.proofs book/data --ends     # where the flows of k = 10, 20, 50 end
 
-Every finished row is appended at once; the same command again continues where it was stopped. A number
-in a table differs from the true one by less than 2 parts in 10^16, the signs and the kinds are proven, and
-each boundary of the second table lies within one part in 10^10 of the number given.
+Every finished row is appended at once; the same command again continues where it was stopped. A
+number in a table differs from the true one by less than 3 parts in 10^16, the signs and the kinds
+are proven, and each boundary of the second table lies within one part in 10^10 of the number given.
 """
 
 import argparse
@@ -41,7 +42,9 @@ class Proofs(NamedTuple):
 
 @precise
 def nearest(ball):
-    """The float64 that every member of the ball rounds to, or a neighbour; Undecided if the ball is wider."""
+    """The float64 that every member of the ball rounds to, or a neighbour; Undecided if the ball is
+    wider.
+    """
     found = float(ball.mid())
     if not (arb(found) * (1 + arb(0, 2.0**-52))).contains(ball):
         raise Undecided(f"{ball} is too wide for a float64")
@@ -55,7 +58,9 @@ def pair_row(k, n):
 
 
 def boundaries_row(k):
-    """The row of k: the boundaries within one part in 10^10, after it has been proven that they are."""
+    """The row of k: the boundaries within one part in 10^10, after it has been proven that they
+    are.
+    """
     enclose_boundaries(k)
     return [k, *phase_boundaries(k)]
 
@@ -66,29 +71,49 @@ def all_proofs(largest=LARGEST):
     return (
         Proofs("proofs_perturbed_copies.csv", Verdict._fields, pairs, pair_row),
         Proofs(
-            "proofs_boundaries.csv", ("k", *PhaseBoundaries._fields), tuple((k,) for k in range(3, largest + 1)),
+            "proofs_boundaries.csv",
+            ("k", *PhaseBoundaries._fields),
+            tuple((k,) for k in range(3, largest + 1)),
             boundaries_row,
         ),
-    )  # fmt: skip
+    )
 
 
 def end_row(k, n, seed):
-    """The row of a flow: its end, and how much of what is allowed its distance and its excess take up."""
+    """The row of a flow: its end, and how much of what is allowed its distance and its excess take
+    up.
+    """
     end = end_of_flow(k, n, seed)
     if not end.proven:
-        raise Undecided(f"the end of k = {k}, n = {n}, seed {seed} is not near enough to a known minimum: {end}")
-    return [k, n, seed, end.kind, f"{end.distance / end.radius:.0e}", f"{end.excess / end.barrier:.0e}"]
+        raise Undecided(
+            f"the end of k = {k}, n = {n}, seed {seed} is not near enough to a known minimum: {end}"
+        )
+    return [
+        k,
+        n,
+        seed,
+        end.kind,
+        f"{end.distance / end.radius:.0e}",
+        f"{end.excess / end.barrier:.0e}",
+    ]
 
 
 def all_ends(ks=(10, 20, 50)):
     """The table of the ends of all flows of these k that were certified as strict minima."""
     rows = [row for k in ks for row in sweeps.read(data_file(f"sweep_erf_k{k}.csv"))[0]]
-    keys = tuple((int(r["k"]), int(r["n"]), int(r["seed"])) for r in rows if r["certificate"] == "strict minimum")
-    return Proofs("proofs_ends.csv", ("k", "n", "seed", "kind", "distance", "excess"), keys, end_row)
+    keys = tuple(
+        (int(r["k"]), int(r["n"]), int(r["seed"]))
+        for r in rows
+        if r["certificate"] == "strict minimum"
+    )
+    return Proofs(
+        "proofs_ends.csv", ("k", "n", "seed", "kind", "distance", "excess"), keys, end_row
+    )
 
 
 def read(path, columns):
-    """The rows of a table as dictionaries of strings, whole lines only; [] if there is no such file.
+    """The rows of a table as dictionaries of strings, whole lines only; [] if there is no such
+    file.
 
     Raises ValueError for a file that is no such table.
     """
@@ -118,7 +143,9 @@ def write(proofs, folder, progress=lambda keys: keys):
 
 
 def _header():
-    versions = f"Python {platform.python_version()}, python-flint {flint.__version__}, {PRECISION} bits"
+    versions = (
+        f"Python {platform.python_version()}, python-flint {flint.__version__}, {PRECISION} bits"
+    )
     return f"# python -m lib.proofs book/data; {versions}\n"
 
 
@@ -129,10 +156,16 @@ def _line(values):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m lib.proofs", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m lib.proofs", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("folder", type=Path, help="where the tables are, or will be: book/data")
-    parser.add_argument("--largest", type=int, default=LARGEST, help="largest k (default: %(default)s)")
-    parser.add_argument("--ends", action="store_true", help="instead, where the stored flows end (half an hour)")
+    parser.add_argument(
+        "--largest", type=int, default=LARGEST, help="largest k (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--ends", action="store_true", help="instead, where the stored flows end (half an hour)"
+    )
     options = parser.parse_args(arguments)
     for proofs in (all_ends(),) if options.ends else all_proofs(options.largest):
         write(proofs, options.folder, lambda keys: _progress(keys, len(keys)))

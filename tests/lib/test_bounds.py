@@ -1,4 +1,6 @@
-"""The lower bound: closed forms, tensors written out, minimisation from many starts, and teachers of every kind."""
+"""The lower bound: closed forms, tensors written out, minimisation from many starts, and teachers
+of every kind.
+"""
 
 import itertools
 import math
@@ -12,7 +14,15 @@ from scipy.integrate import quad
 from scipy.optimize import minimize
 from scipy.special import eval_hermitenorm
 
-from lib import Network, PopulationLoss, bounds, copy_average_loss, kernels, loss_lower_bound, perturbed_copies
+from lib import (
+    Network,
+    PopulationLoss,
+    bounds,
+    copy_average_loss,
+    kernels,
+    loss_lower_bound,
+    perturbed_copies,
+)
 
 NAMES = ["erf", "tanh", "sigmoid", "relu", "softplus", "gelu"]
 PER_NEURON = 1 / 3 - 1 / math.pi  # erf's
@@ -39,9 +49,14 @@ def moment(kernel, q):
 
     def integrand(z):
         hermite = eval_hermitenorm(q, z) / math.sqrt(math.factorial(q))
-        return float(kernel.activation(z)) * hermite * math.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+        return (
+            float(kernel.activation(z)) * hermite * math.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+        )
 
-    return sum(quad(integrand, *ends, epsabs=1e-14, epsrel=1e-13, limit=200)[0] for ends in ((-12, 0), (0, 12)))
+    return sum(
+        quad(integrand, *ends, epsabs=1e-14, epsrel=1e-13, limit=200)[0]
+        for ends in ((-12, 0), (0, 12))
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -49,7 +64,9 @@ def test_orthonormal_teachers_have_the_closed_form(name):
     """(k - n) (E s^2 - (E s)^2 - (E s')^2), where E s' = E[z s]; the number is never above it."""
     kernel = getattr(kernels, name)
     square = sum(
-        quad(lambda z: float(kernel.activation(z)) ** 2 * math.exp(-(z**2) / 2), *ends, epsabs=1e-14)[0]
+        quad(
+            lambda z: float(kernel.activation(z)) ** 2 * math.exp(-(z**2) / 2), *ends, epsabs=1e-14
+        )[0]
         for ends in ((-12, 0), (0, 12))
     ) / math.sqrt(2 * math.pi)
     bracket = square - moment(kernel, 0) ** 2 - moment(kernel, 1) ** 2
@@ -58,12 +75,17 @@ def test_orthonormal_teachers_have_the_closed_form(name):
     for k, n in [(2, 1), (3, 2), (10, 4), (50, 25), (50, 49)]:
         teacher = Network.orthonormal(k, k + 1)
         exact = (k - n) * bracket
-        assert 0.0 <= exact - loss_lower_bound(teacher, n, kernel) < 1e-10 * energy(teacher, kernel), (k, n)
+        assert (
+            0.0 <= exact - loss_lower_bound(teacher, n, kernel) < 1e-10 * energy(teacher, kernel)
+        ), (k, n)
 
 
 def test_erf_and_relu_in_figures():
     assert abs(loss_lower_bound(Network.orthonormal(50), 25, kernels.erf) - 25 * PER_NEURON) < 1e-9
-    assert abs(loss_lower_bound(Network.orthonormal(4), 3, kernels.relu) - (1 / 4 - 1 / (2 * math.pi))) < 1e-11
+    assert (
+        abs(loss_lower_bound(Network.orthonormal(4), 3, kernels.relu) - (1 / 4 - 1 / (2 * math.pi)))
+        < 1e-11
+    )
     for row in table_of(PAGE, "copy-average over bound"):
         k, n, ratio = int(row[0]), int(row[1]), float(row[2])
         loss = copy_average_loss([1] * (n - 1) + [k - n + 1])
@@ -71,20 +93,38 @@ def test_erf_and_relu_in_figures():
         assert loss <= (k - n + 1) * PER_NEURON
 
 
-LONG_NEURON = [-0.12, 0.56, 0.56, 160.0, 17.0, 17.0, 1.5, 0.008]  # GELU's best has one that grows without end
+LONG_NEURON = [
+    -0.12,
+    0.56,
+    0.56,
+    160.0,
+    17.0,
+    17.0,
+    1.5,
+    0.008,
+]  # GELU's best has one that grows without end
 
 
 @pytest.mark.parametrize(("name", "ratio"), table_of(PAGE, "best found over bound"))
 def test_best_known_students_of_three_teachers(name, ratio):
     """The smallest case, as the page tells it."""
     kernel, teacher = getattr(kernels, name.lower()), Network.orthonormal(3)
-    starts = [LONG_NEURON] if name == "GELU" else random_starts(np.random.default_rng(0), teacher, 2, 4)
-    assert abs(best_found(teacher, 2, kernel, starts) / loss_lower_bound(teacher, 2, kernel) - float(ratio)) < 6e-4
+    starts = (
+        [LONG_NEURON] if name == "GELU" else random_starts(np.random.default_rng(0), teacher, 2, 4)
+    )
+    assert (
+        abs(
+            best_found(teacher, 2, kernel, starts) / loss_lower_bound(teacher, 2, kernel)
+            - float(ratio)
+        )
+        < 6e-4
+    )
 
 
 def random_starts(rng, teacher, n, count):
     return [
-        np.concatenate((0.7 * rng.standard_normal(n * teacher.d), rng.standard_normal(n))) for _ in range(count)
+        np.concatenate((0.7 * rng.standard_normal(n * teacher.d), rng.standard_normal(n)))
+        for _ in range(count)
     ]
 
 
@@ -96,18 +136,25 @@ def best_found(teacher, n, kernel, starts):
         return L(student), L.gradient(student).ravel()
 
     options = {"maxiter": 300}
-    return min(minimize(value_and_slope, start, jac=True, method="BFGS", options=options).fun for start in starts)
+    return min(
+        minimize(value_and_slope, start, jac=True, method="BFGS", options=options).fun
+        for start in starts
+    )
 
 
 @pytest.mark.parametrize("name", ["erf", "relu"])
 def test_minimisation_finds_no_better_student(name):
-    """Random teachers, d < k among them, and the page's table of them: two starts find what ten did, or less good."""
+    """Random teachers, d < k among them, and the page's table of them: two starts find what ten
+    did, or less good.
+    """
     kernel = getattr(kernels, name)
     for k, d, n, *ratios in table_of(PAGE, "input dimension"):
         k, d, n, printed = int(k), int(d), int(n), float(ratios[name == "relu"])
         rng = np.random.default_rng([k, d, n])
         teacher = Network(rng.standard_normal((k, d)), rng.standard_normal(k))
-        found = best_found(teacher, n, kernel, random_starts(rng, teacher, n, 2)) / loss_lower_bound(teacher, n, kernel)
+        found = best_found(
+            teacher, n, kernel, random_starts(rng, teacher, n, 2)
+        ) / loss_lower_bound(teacher, n, kernel)
         assert found > max(1.0, 0.99 * printed), (k, d, n)
         assert found < 1.01 * printed, (k, d, n)
 
@@ -128,7 +175,9 @@ def test_bounds_are_those_of_the_tensors_unfolded(name):
     """Orders up to 10 written out, short vectors, so that hardly anything is left above them."""
     rng, kernel, d, k = np.random.default_rng(9), getattr(kernels, name), 3, 5
     teacher = Network(0.7 * rng.standard_normal((k, d)), rng.standard_normal(k))
-    coefficients, errors = bounds.hermite_coefficients(kernel, np.linalg.norm(teacher.W, axis=1), 10)
+    coefficients, errors = bounds.hermite_coefficients(
+        kernel, np.linalg.norm(teacher.W, axis=1), 10
+    )
     assert (errors < 1e-14).all()
     orders = bounds._Orders(teacher.W, teacher.a, kernel)
     tensors = [tensor(teacher, coefficients, q) for q in range(11)]
@@ -152,12 +201,20 @@ def test_coefficients_are_those_of_the_kernels():
     for r in (1e-8, 1e-3, 0.5, 1.0, 7.0, 1e3, 1e8):
         found, errors = bounds.hermite_coefficients(kernels.erf, np.array([r]), 5)
         y = r / math.hypot(1.0, r)
-        series = [0, math.sqrt(2 / math.pi) * y, 0, math.sqrt(1 / (3 * math.pi)) * y**3, 0,
-                  math.sqrt(3 / (20 * math.pi)) * y**5]  # fmt: skip
+        series = [
+            0,
+            math.sqrt(2 / math.pi) * y,
+            0,
+            math.sqrt(1 / (3 * math.pi)) * y**3,
+            0,
+            math.sqrt(3 / (20 * math.pi)) * y**5,
+        ]
         assert np.allclose(np.abs(found[0]), series, rtol=0, atol=2e-15) and errors[0] < 1e-14, r
         found, errors = bounds.hermite_coefficients(kernels.relu, np.array([r]), 4)
         series = r * np.sqrt([1 / (2 * math.pi), 1 / 4, 1 / (4 * math.pi), 0, 1 / (48 * math.pi)])
-        assert np.allclose(np.abs(found[0]), series, rtol=0, atol=2e-15 * r) and errors[0] < 1e-14 * r, r
+        assert (
+            np.allclose(np.abs(found[0]), series, rtol=0, atol=2e-15 * r) and errors[0] < 1e-14 * r
+        ), r
 
 
 def test_an_activation_that_the_quadrature_does_not_resolve_costs_the_bound():
@@ -180,7 +237,9 @@ def test_a_kernel_of_few_digits_costs_the_bound():
 
 
 def test_a_function_of_two_projections_obeys_the_bound():
-    """E[f* | P x], the best function of n measurements of any kind: L = (2/pi) (k pi/6 - sum arcsin(P_ij / 2))."""
+    """E[f* | P x], the best function of n measurements of any kind: L = (2/pi) (k pi/6 - sum
+    arcsin(P_ij / 2)).
+    """
     rng, k = np.random.default_rng(3), 7
     for n in (2, 4, 6):
         bound = loss_lower_bound(Network.orthonormal(k), n, kernels.erf)
@@ -194,13 +253,25 @@ weights = st.floats(-3, 3, allow_subnormal=False).map(lambda x: 0.0 if abs(x) < 
 
 @st.composite
 def teachers(draw):
-    """Up to 6 vectors in up to 4 dimensions; some are zero, equal or opposite to others, long or short."""
+    """Up to 6 vectors in up to 4 dimensions; some are zero, equal or opposite to others, long or
+    short.
+    """
     d, k = draw(st.integers(1, 4)), draw(st.integers(2, 6))
     rows = [draw(st.lists(weights, min_size=d, max_size=d)) for _ in range(k)]
     V = np.array(rows) * draw(st.sampled_from([1e-4, 1.0, 1.0, 1e4]))
     for j in range(1, k):
-        kind = draw(st.sampled_from(["own", "own", "own", "equal", "opposite", "parallel", "nearly equal", "zero"]))
-        factor = {"equal": 1.0, "opposite": -1.0, "parallel": 2.5, "nearly equal": 1.0 + 1e-9, "zero": 0.0}.get(kind)
+        kind = draw(
+            st.sampled_from(
+                ["own", "own", "own", "equal", "opposite", "parallel", "nearly equal", "zero"]
+            )
+        )
+        factor = {
+            "equal": 1.0,
+            "opposite": -1.0,
+            "parallel": 2.5,
+            "nearly equal": 1.0 + 1e-9,
+            "zero": 0.0,
+        }.get(kind)
         if factor is not None:
             V[j] = factor * V[j - 1]
         if kind == "nearly equal":
@@ -209,9 +280,16 @@ def teachers(draw):
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
-@given(teachers(), st.sampled_from(["erf", "relu", "gelu"]), st.integers(0, 6), st.randoms(use_true_random=False))
+@given(
+    teachers(),
+    st.sampled_from(["erf", "relu", "gelu"]),
+    st.integers(0, 6),
+    st.randoms(use_true_random=False),
+)
 def test_no_student_is_below_the_bound(teacher, name, n, random):
-    """Students that should do well: parts of the teacher, with the outgoing weights refitted, and perturbed."""
+    """Students that should do well: parts of the teacher, with the outgoing weights refitted, and
+    perturbed.
+    """
     kernel = getattr(kernels, name)
     bound, total = loss_lower_bound(teacher, n, kernel), energy(teacher, kernel)
     assert 0.0 <= bound <= total * (1 + 1e-12)
@@ -219,7 +297,11 @@ def test_no_student_is_below_the_bound(teacher, name, n, random):
     if n == 0 or n >= teacher.n:
         return
     L = PopulationLoss(teacher, kernel)
-    scale = np.abs(teacher.a) @ np.abs(teacher.a) * float(L.kernel._value(bounds.gram.among(teacher.W, 0.0)).max())
+    scale = (
+        np.abs(teacher.a)
+        @ np.abs(teacher.a)
+        * float(L.kernel._value(bounds.gram.among(teacher.W, 0.0)).max())
+    )
     rng = np.random.default_rng(random.randrange(2**32))
     for spread in (0.0, 0.1):
         W = teacher.W[rng.permutation(teacher.n)[:n]]
@@ -237,7 +319,9 @@ def test_equal_opposite_and_zero_vectors():
     for name in NAMES:
         kernel = getattr(kernels, name)
         bound = loss_lower_bound(Network(V, b), 2, kernel)
-        split = Network(np.vstack((V, V[:2], 0 * V[:1])), np.append(b * [0.5, 2, 1, 1, 1], [0.5, 0.7, 3.0]))
+        split = Network(
+            np.vstack((V, V[:2], 0 * V[:1])), np.append(b * [0.5, 2, 1, 1, 1], [0.5, 0.7, 3.0])
+        )
         assert abs(loss_lower_bound(split, 2, kernel) - bound) < 1e-10, name
         rotated = Network(np.hstack((V, 0 * V)) @ np.linalg.qr(rng.standard_normal((8, 8)))[0], b)
         assert abs(loss_lower_bound(rotated, 2, kernel) - bound) < 1e-10, name
@@ -265,7 +349,10 @@ def test_rounding_is_subtracted():
 
 def test_the_energy_is_that_of_the_teacher():
     teacher = Network.orthonormal(5)
-    assert abs(loss_lower_bound(teacher, 0, kernels.erf) - 5 / 3) < 1e-12 and energy(teacher, kernels.erf) <= 5 / 3
+    assert (
+        abs(loss_lower_bound(teacher, 0, kernels.erf) - 5 / 3) < 1e-12
+        and energy(teacher, kernels.erf) <= 5 / 3
+    )
     assert abs(energy(teacher, kernels.relu) - (5 / 2 + 20 / (2 * math.pi))) < 1e-11
 
 
@@ -297,9 +384,16 @@ def test_smallest_losses_of_projections():
         k, n = int(k), int(n)
         found = smallest_projection_loss(k, n, rng, starts=12)
         assert abs(found - float(smallest)) < 6e-8, (k, n, found)
-        copies = PopulationLoss(Network.orthonormal(k), kernels.erf)(perturbed_copies(kernels.erf, k, n))
-        losses = {"copy-average": copy_average_loss([1] * (n - 1) + [k - n + 1]), "perturbed copies": copies}
-        assert name == min(losses, key=losses.get) and abs(losses[name] / found - float(ratio)) < 6e-5, (k, n)
+        copies = PopulationLoss(Network.orthonormal(k), kernels.erf)(
+            perturbed_copies(kernels.erf, k, n)
+        )
+        losses = {
+            "copy-average": copy_average_loss([1] * (n - 1) + [k - n + 1]),
+            "perturbed copies": copies,
+        }
+        assert (
+            name == min(losses, key=losses.get) and abs(losses[name] / found - float(ratio)) < 6e-5
+        ), (k, n)
 
 
 def test_copy_average_is_the_conditional_expectation():
@@ -311,7 +405,7 @@ def test_copy_average_is_the_conditional_expectation():
 
 
 def test_constants_of_the_proof_for_one_projection():
-    """arcsin's coefficients; the sum of the Taylor bounds; and the claim itself at random vectors."""
+    """arcsin's coefficients, the sum of the Taylor bounds, and the claim at random vectors."""
     q = np.arange(3, 60, 2)
     c = np.cumprod((q - 2.0) ** 2 / (q * (q - 1.0)))
     assert abs(c @ 0.5**q - (math.pi / 6 - 0.5)) < 1e-12 and math.pi / 6 - 0.5 < 0.0236
@@ -330,7 +424,9 @@ def test_perturbed_copies_and_copy_average_lie_above():
     for k, n in [(6, 5), (10, 8), (20, 15)]:
         teacher = Network.orthonormal(k)
         loss = PopulationLoss(teacher, kernels.erf)(perturbed_copies(kernels.erf, k, n))
-        assert loss_lower_bound(teacher, n, kernels.erf) < min(loss, copy_average_loss([1] * (n - 1) + [k - n + 1]))
+        assert loss_lower_bound(teacher, n, kernels.erf) < min(
+            loss, copy_average_loss([1] * (n - 1) + [k - n + 1])
+        )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""That the ends of stored flows lie in balls which the exact flow cannot leave: the balls, and the ends."""
+"""That the ends of stored flows lie in balls which the exact flow cannot leave: the balls, and the
+ends.
+"""
 
 import numpy as np
 import pytest
@@ -40,13 +42,18 @@ def test_third_derivatives_stay_below_their_bound():
     """Central differences of the Hessian, along the directions in which it changes most."""
     rng, step = np.random.default_rng(0), 1e-4
     for kind, k, n in [("copy-average", 6, 1), ("copy-average", 9, 4), ("perturbed-copies", 6, 5)]:
-        net, L = known(kind, k, n, k + 1), PopulationLoss(Network.orthonormal(k, k + 1), kernels.erf)
+        net, L = (
+            known(kind, k, n, k + 1),
+            PopulationLoss(Network.orthonormal(k, k + 1), kernels.erf),
+        )
         bound = ends.third_derivatives(net.a, ends.output_sizes(net), L(net))
         scale, largest = 1 / np.sqrt(weights(net)), 0.0
         for u in rng.standard_normal((20, len(scale))):
             for _ in range(3):
                 move = scale * u / np.linalg.norm(u) * step
-                fore, aft = (L.hessian(Network.unravel(net.ravel() + s * move, n, k + 1)) for s in (1, -1))
+                fore, aft = (
+                    L.hessian(Network.unravel(net.ravel() + s * move, n, k + 1)) for s in (1, -1)
+                )
                 values, vectors = np.linalg.eigh(scale[:, None] * (fore - aft) * scale / (2 * step))
                 largest = max(largest, np.abs(values).max())
                 u = vectors[:, np.abs(values).argmax()]
@@ -111,8 +118,11 @@ def test_neurons_and_teachers_may_be_in_any_order_and_sign():
         net = known(kind, k, n, d)
         W = net.W[rng.permutation(n)]
         W[:, :k] = W[:, rng.permutation(k)]
-        # The averager's outgoing weight follows its row: the longest sum of weights relative to its length.
-        a = np.array([net.a[np.abs(np.linalg.norm(net.W, axis=1) - np.linalg.norm(w)).argmin()] for w in W])
+        # The averager's outgoing weight follows its row: the longest sum of weights relative to its
+        # length.
+        a = np.array(
+            [net.a[np.abs(np.linalg.norm(net.W, axis=1) - np.linalg.norm(w)).argmin()] for w in W]
+        )
         signs = rng.choice([-1.0, 1.0], n)
         end = ends.nearest_minimum(Network(signs[:, None] * W, signs * a), k)
         assert end.kind == kind and end.distance < 1e-12 and end.proven, (kind, n, end)

@@ -1,4 +1,6 @@
-"""What interval arithmetic proves of perturbed copies: its formulas, its verdicts, and its refusals."""
+"""What interval arithmetic proves of perturbed copies: its formulas, its verdicts, and its
+refusals.
+"""
 
 import math
 import re
@@ -57,14 +59,18 @@ def test_the_committed_table_is_whole_and_each_sign_changes_once(committed, comm
         assert wins == [n > equal for n in range(2, k)], k
         for n, row in zip(range(2, k), rows, strict=True):
             saddle = row["kind"] == "saddle"
-            assert (int(row["negative"]), row["block"]) == ((n - 1, "standard") if saddle else (0, "")), (k, n)
+            assert (int(row["negative"]), row["block"]) == (
+                (n - 1, "standard") if saddle else (0, "")
+            ), (k, n)
 
 
 def test_committed_boundaries_are_those_of_the_library_and_proven_again(committed_boundaries):
     assert list(committed_boundaries) == list(range(3, 101))
     for k in (3, 22, 50, 97):
         assert np.allclose(committed_boundaries[k], phase_boundaries(k), rtol=1e-11, atol=0)
-        for n, boundary in zip(committed_boundaries[k], boundaries.enclose_boundaries(k), strict=True):
+        for n, boundary in zip(
+            committed_boundaries[k], boundaries.enclose_boundaries(k), strict=True
+        ):
             assert float(arb(boundary.low)) < n < float(arb(boundary.high)) < n * (1 + 2e-10)
 
 
@@ -98,25 +104,34 @@ def test_equations_are_the_derivatives_of_the_loss():
         values, jacobian = perturbed.equations([arb(t) for t in x], arb(k), arb(n))
         factors = np.array([2 * n * x[3], 2 * n * (n - 1) * x[3], 2 * n * (k - n) * x[3], 2 * n])
         for i, e in enumerate(np.eye(4) * step):
-            slope = math.pi / 2 * (L(network(x + e, k, n, k)) - L(network(x - e, k, n, k))) / (2 * step)
+            slope = (
+                math.pi / 2 * (L(network(x + e, k, n, k)) - L(network(x - e, k, n, k))) / (2 * step)
+            )
             assert abs(slope - factors[i] * float(values[i])) < 1e-8, (k, n, i)
             ahead, behind = (
-                perturbed.equations([arb(t) for t in x + sign * e], arb(k), arb(n))[0] for sign in (1, -1)
+                perturbed.equations([arb(t) for t in x + sign * e], arb(k), arb(n))[0]
+                for sign in (1, -1)
             )
             for row, fore, aft in zip(jacobian, ahead, behind, strict=True):
                 assert abs(float(row[i]) - float(fore - aft) / (2 * step)) < 1e-8, (k, n, i)
 
 
 def moved(student, dY, da):
-    """The direction in the parameters of `student` that moves its ball coordinates by dY and its a by da."""
+    """The direction in the parameters of `student` that moves its ball coordinates by dY and its a
+    by da.
+    """
     scale = np.sqrt(1 + (student.W**2).sum(axis=1, keepdims=True))
     Y = student.W / scale
-    return np.concatenate(((scale * dY + scale**3 * Y * (Y * dY).sum(axis=1, keepdims=True)).ravel(), da))
+    return np.concatenate(
+        ((scale * dY + scale**3 * Y * (Y * dY).sum(axis=1, keepdims=True)).ravel(), da)
+    )
 
 
 @pytest.mark.parametrize(("k", "n"), [(4, 2), (5, 3), (7, 4), (8, 5), (7, 6)])
 def test_blocks_are_those_of_the_dense_hessian(k, n):
-    """Second derivatives along directions written out neuron by neuron, and that different blocks do not mix."""
+    """Second derivatives along directions written out neuron by neuron, and that different blocks
+    do not mix.
+    """
     rng, d = np.random.default_rng(k), k + 1
     point, _ = perturbed.enclosure(k, n)
     student = perturbed_network(erf_perturbed_copies(k, n), d, np.arange(k), np.arange(n))
@@ -137,11 +152,21 @@ def test_blocks_are_those_of_the_dense_hessian(k, n):
     off, ones = 1.0 - np.eye(n), np.ones(n)
     xi = unit(n)
     spaces = {
-        "trivial": ([direction(np.eye(n)), direction(off), direction(uncopied=1.0), direction(a=1.0)],
-                    perturbed.trivial(point)),
-        "standard": ([direction(np.diag(xi)), direction(off * xi[:, None]), direction(off * xi),
-                      direction(uncopied=xi[:, None]), direction(a=xi)], perturbed.standard(point)),
-    }  # fmt: skip
+        "trivial": (
+            [direction(np.eye(n)), direction(off), direction(uncopied=1.0), direction(a=1.0)],
+            perturbed.trivial(point),
+        ),
+        "standard": (
+            [
+                direction(np.diag(xi)),
+                direction(off * xi[:, None]),
+                direction(off * xi),
+                direction(uncopied=xi[:, None]),
+                direction(a=xi),
+            ],
+            perturbed.standard(point),
+        ),
+    }
     if n == 2:
         spaces["standard"][0].pop(2)
     within = rng.standard_normal((n, n))
@@ -154,8 +179,9 @@ def test_blocks_are_those_of_the_dense_hessian(k, n):
         symmetric -= symmetric.mean(axis=1, keepdims=True)
         symmetric = (symmetric + symmetric.T) / 2 * off
     single = {
-        "outside": direction(outside=ones / math.sqrt(n)), "outside x standard": direction(outside=xi),
-    }  # fmt: skip
+        "outside": direction(outside=ones / math.sqrt(n)),
+        "outside x standard": direction(outside=xi),
+    }
     if n >= 3:
         single["antisymmetric"] = direction(antisymmetric / np.linalg.norm(antisymmetric))
     if n >= 4:
@@ -172,7 +198,9 @@ def test_blocks_are_those_of_the_dense_hessian(k, n):
         exact = np.array([[float(entry) for entry in row] for row in block])
         assert np.allclose(U @ H @ U.T, exact, rtol=1e-10, atol=1e-11 * np.abs(H).max()), name
         for other, (others, _) in spaces.items():
-            assert other == name or np.abs(U @ H @ np.array(others).T).max() < 1e-10 * np.abs(H).max(), (name, other)
+            assert (
+                other == name or np.abs(U @ H @ np.array(others).T).max() < 1e-10 * np.abs(H).max()
+            ), (name, other)
     found = sorted(perturbed.signs(point))
     counted = sum(len(spaces[name][0]) * often for name, _, often in found if often)
     assert counted == n * (d + 1)
@@ -195,7 +223,9 @@ BROKEN = {
     "curvature": lambda t: -t * (1 - t**2).rsqrt() ** 3,
     "products": lambda point: (
         point.A**2 + (point.n - 1) * point.B**2 + (point.k - point.n) * point.G**2,
-        point.A * point.B + (point.n - 2) * point.B**2 + (point.k - point.n) * point.G**2,  # 2 A B halved
+        point.A * point.B
+        + (point.n - 2) * point.B**2
+        + (point.k - point.n) * point.G**2,  # 2 A B halved
         tuple(arb(0.5).sqrt() * y for y in (point.A, point.B, point.G)),
     ),
     "standard": lambda point: [[-entry for entry in row] for row in STANDARD(point)],
@@ -213,7 +243,10 @@ def test_a_broken_formula_is_noticed(name, committed, monkeypatch):
         except Undecided:
             noticed += 1
         else:
-            noticed += any(str(getattr(verdict, field)) != committed[k, n][field] for field in ("kind", "better"))
+            noticed += any(
+                str(getattr(verdict, field)) != committed[k, n][field]
+                for field in ("kind", "better")
+            )
     assert noticed == 3
 
 
@@ -223,7 +256,12 @@ def test_krawczyk_refuses_what_is_not_one_zero():
 
     (root,), _ = enclosures.krawczyk(square(2), [arb(1.41421356)])
     assert root**2 - 2 == 0 or (root**2).contains(2) and root.rad() < 1e-12
-    for equations, center in [(square(0), 0.0), (square(0), 1e-9), (square(-1), 0.5), (square(2), 3.0)]:
+    for equations, center in [
+        (square(0), 0.0),
+        (square(0), 1e-9),
+        (square(-1), 0.5),
+        (square(2), 3.0),
+    ]:
         with pytest.raises(Undecided):
             enclosures.krawczyk(equations, [arb(center)])
 
@@ -246,7 +284,11 @@ def test_pivots_and_signs_refuse_zero():
 
 @pytest.mark.parametrize(
     ("pair", "message"),
-    [((3, 1), "n must be at least 2, got 1"), ((3, 3), "k must be at least 4, got 3"), ((4.0, 2), "k must be an int")],
+    [
+        ((3, 1), "n must be at least 2, got 1"),
+        ((3, 3), "k must be at least 4, got 3"),
+        ((4.0, 2), "k must be an int"),
+    ],
 )
 def test_bad_pairs_are_named(pair, message):
     with pytest.raises(ValueError, match=message):
@@ -280,7 +322,10 @@ def test_the_page_counts_what_the_table_holds(committed):
     kinds = [row["kind"] for row in committed.values()]
     wins = [row["better"] == "perturbed copies" for row in committed.values()]
     assert f"each of the {len(committed)} pairs $2\\le n<k\\le100$" in PAGE
-    assert f"in {kinds.count('strict minimum')} pairs" in PAGE and f"in the other {kinds.count('saddle')};" in PAGE
+    assert (
+        f"in {kinds.count('strict minimum')} pairs" in PAGE
+        and f"in the other {kinds.count('saddle')};" in PAGE
+    )
     assert f"in {sum(wins)} pairs, and worse in the other {len(wins) - sum(wins)}." in PAGE
     first = min(pair for pair, won in zip(committed, wins, strict=True) if won)
     assert first == (6, 5) and "first win at $k=6$, $n=5$" in PAGE
@@ -292,7 +337,9 @@ def test_the_page_shows_the_boundaries_of_the_table(committed_boundaries):
     rows = re.findall(r"^\| (\d+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", PAGE, re.MULTILINE)
     assert [int(row[0]) for row in rows] == [6, 10, 20, 50, 100]
     for k, *shown in rows:
-        assert np.allclose(list(map(float, shown)), committed_boundaries[int(k)], rtol=5e-10, atol=0), k
+        assert np.allclose(
+            list(map(float, shown)), committed_boundaries[int(k)], rtol=5e-10, atol=0
+        ), k
 
 
 # The best function of k - 1 projections.
@@ -303,7 +350,9 @@ def test_no_function_of_two_projections_is_better_than_copy_average():
 
 
 def test_for_five_teachers_that_is_false_and_refused(monkeypatch):
-    """q = (1, -0.244, ..., -0.244) is better than copy-average, by a tenth of a percent of the loss."""
+    """q = (1, -0.244, ..., -0.244) is better than copy-average, by a tenth of a percent of the
+    loss.
+    """
     value, _ = projections.value_and_slope([arb(-0.244)] * 4)
     assert value > projections.copy_average_psi(5)
     monkeypatch.setattr(projections, "_MOST_BOXES", 300)
@@ -313,7 +362,9 @@ def test_for_five_teachers_that_is_false_and_refused(monkeypatch):
 
 
 def test_psi_is_the_sum_over_the_projection():
-    """Values from the matrix, derivatives from differences, and the critical point that the proof starts from."""
+    """Values from the matrix, derivatives from differences, and the critical point that the proof
+    starts from.
+    """
     rng, step = np.random.default_rng(4), 1e-5
 
     def plain(t):
@@ -322,16 +373,24 @@ def test_psi_is_the_sum_over_the_projection():
 
     for size in (1, 2, 3):
         t = rng.uniform(-1, 1, size)
-        jet, (value, slope) = projections.psi(list(map(arb, t))), projections.value_and_slope(list(map(arb, t)))
+        jet, (value, slope) = (
+            projections.psi(list(map(arb, t))),
+            projections.value_and_slope(list(map(arb, t))),
+        )
         assert abs(float(jet.value) - plain(t)) < 1e-14 and abs(float(value) - plain(t)) < 1e-14
         for i, e in enumerate(np.eye(size) * step):
             difference = (plain(t + e) - plain(t - e)) / (2 * step)
-            assert abs(difference - float(slope[i])) < 1e-9 and abs(difference - float(jet.gradient[i])) < 1e-9
+            assert (
+                abs(difference - float(slope[i])) < 1e-9
+                and abs(difference - float(jet.gradient[i])) < 1e-9
+            )
             ahead, behind = (projections.psi(list(map(arb, t + s * e))).gradient for s in (1, -1))
             for found, fore, aft in zip(jet.hessian[i], ahead, behind, strict=True):
                 assert abs(float(found) - float(fore - aft) / (2 * step)) < 1e-8
     at = projections.psi([arb(0), arb(0), arb(-1)])
-    assert at.value.overlaps(projections.copy_average_psi(4)) and all(abs(x) < 1e-15 for x in at.gradient)
+    assert at.value.overlaps(projections.copy_average_psi(4)) and all(
+        abs(x) < 1e-15 for x in at.gradient
+    )
 
 
 def test_balls_hold_what_they_should():
@@ -345,8 +404,13 @@ def test_balls_hold_what_they_should():
         point = projections.psi(t)
         assert jet.value.overlaps(point.value) and value.overlaps(point.value)
         largest = max(largest, float(point.value))
-        for wide, narrow in zip(jet.gradient + slope + sum(jet.hessian, []),
-                                point.gradient * 2 + sum(point.hessian, []), strict=True):  # fmt: skip
+        for wide, narrow in zip(
+            jet.gradient + slope + sum(jet.hessian, []),
+            point.gradient * 2 + sum(point.hessian, []),
+            strict=True,
+        ):
             assert wide.overlaps(narrow)
-    assert not projections.is_smaller(box, arb(largest)) and projections.is_smaller(box, arb(largest + 1.0))
+    assert not projections.is_smaller(box, arb(largest)) and projections.is_smaller(
+        box, arb(largest + 1.0)
+    )
     assert not projections.is_smaller([arb(-0.2, 0.1)] * 4, projections.copy_average_psi(5))
