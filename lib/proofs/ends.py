@@ -33,6 +33,7 @@ from lib.table import data_file, read
 _NEAR = (
     0.01  # of s_i a_i, the most that rho is: a_i and s_i are nearly those of theta* where M is used
 )
+_LARGEST_DENSE = 3000  # parameters
 _MARGIN = 1.03  # by how much that can raise M
 
 
@@ -82,14 +83,21 @@ def nearest_minimum(student, k):
 
 
 def polish(L, student, steps=4):
-    """The student after Newton steps with the complete Hessian, which keep the digits of soft
-    directions.
+    """The student after Newton steps that keep the digits of soft directions.
+
+    With the complete Hessian where it is small enough, else by conjugate gradients to the last digit.
     """
     for _ in range(steps):
         gradient = L.gradient(student).ravel()
         if np.linalg.norm(gradient) < 1e-12:
             break
-        step = np.linalg.solve(L.hessian(student), gradient)
+        if gradient.size <= _LARGEST_DENSE:
+            step = np.linalg.solve(L.hessian(student), gradient)
+        else:
+            hessian, tolerance = L.hessian_operator(student), 1e-14 * np.linalg.norm(gradient)
+            step, _ = hessian.solve(0.0, gradient, tolerance)
+        if step is None:  # the Hessian is not positive definite: no minimum is near
+            break
         student = Network.unravel(student.ravel() - step, student.n, student.d)
     return student
 

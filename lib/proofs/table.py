@@ -98,7 +98,7 @@ def end_row(k, n, seed):
     ]
 
 
-def all_ends(ks=(10, 20, 50)):
+def all_ends(ks=(10, 20, 50, 100)):
     """The table of the ends of all flows of these k that were certified as strict minima."""
     rows = [row for k in ks for row in sweeps.read(data_file(f"sweep_erf_k{k}.csv"))[0]]
     keys = tuple(

@@ -23,6 +23,7 @@ from lib import (
     loss_lower_bound,
     perturbed_copies,
 )
+from lib.table import read
 
 NAMES = ["erf", "tanh", "sigmoid", "relu", "softplus", "gelu"]
 PER_NEURON = 1 / 3 - 1 / math.pi  # erf's
@@ -441,3 +442,26 @@ def test_perturbed_copies_and_copy_average_lie_above():
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         loss_lower_bound(*arguments)
+
+
+def test_ten_thousand_random_students_lie_above():
+    """Of all scales, half of them near copies of the teacher neurons."""
+    rng, drawn = np.random.default_rng(17), 0
+    for kernel in (kernels.erf, kernels.relu):
+        for k, n in ((3, 1), (3, 2), (5, 4), (8, 4), (8, 7)):
+            teacher = Network.orthonormal(k)
+            L, bound = PopulationLoss(teacher, kernel), loss_lower_bound(teacher, n, kernel)
+            for scale in 10.0 ** rng.uniform(-2, 1, 1000):
+                W, drawn = scale * rng.standard_normal((n, k)), drawn + 1
+                if drawn % 2:
+                    W = teacher.W[:n] + 0.1 * W
+                assert L(Network(W, 1 + 0.3 * scale * rng.standard_normal(n))) > bound, (kernel, k, n)
+    assert drawn == 10_000
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "book" / "data").glob("sweep_*.csv")), ids=lambda path: path.stem)
+def test_no_end_of_a_flow_lies_below(path):
+    rows, settings = read(path)
+    k, tau = settings["k"], loss_lower_bound(Network.orthonormal(2), 1, getattr(kernels, settings["kernel"]))
+    smaller = rows[rows["n"] < k]
+    assert (smaller["loss"] > (k - smaller["n"]) * tau).all()
