@@ -7,13 +7,14 @@ Students call `checks`, which nothing imports; the ValueErrors of `arguments` ar
 """
 
 from lib import kernels
+from lib.averaging import copy_average, copy_average_like, copy_average_loss, partitions
 from lib.certificate import Certificate, certify
-from lib.configurations import Configuration, copy_average, copy_average_like, copy_average_loss, identify, partitions
 from lib.flow import Flow, glorot, gradient_flow
 from lib.loss import PopulationLoss
 from lib.networks import Network
 from lib.one_neuron import OneNeuron, one_neuron
 from lib.perturbed import perturbed_copies
+from lib.recognition import Configuration, identify
 from lib.spectrum import (
     Block,
     PhaseBoundaries,

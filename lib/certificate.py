@@ -1,8 +1,9 @@
 """What a critical point is: strict minimum, saddle or flat. A small gradient alone says nothing.
 
-A duplicated neuron sits on a saddle with |grad L| = 4e-8, and a valley that falls to infinity passes
-every tolerance without a minimum. So the point is first polished by Newton's method, which converges
-at isolated critical points only, and then judged by the smallest eigenvalue of the Hessian.
+A student with a duplicated neuron may be a saddle with |grad L| = 4e-8, and a valley that falls to
+infinity passes every tolerance without a minimum. So the point is first polished by Newton's method, which
+converges at isolated critical points only; then the smallest eigenvalue of the Hessian tells what it is.
+Directions in which the loss is known not to change, `zero_modes`, are left out of both.
 """
 
 from typing import NamedTuple
@@ -26,15 +27,16 @@ _NEAR = 0.05  # how far Newton's method may move a point that is to be called cr
 class Certificate(NamedTuple):
     """What `certify` found.
 
-    kind: 'strict minimum', 'saddle', 'flat' (the smallest eigenvalue is zero within rounding: an
-    affine family, or a higher-order point) or 'not critical'. smallest_eigenvalue: of the Hessian
-    at student. newton_step: |H^-1 grad L| at the student that was given, an estimate of its distance
-    to the critical point. student: the polished one.
+    kind: 'strict minimum', 'saddle', 'flat' (the smallest eigenvalue is zero within rounding: a line of
+    equal losses, or a point that only higher derivatives decide) or 'not critical'.
+    smallest_eigenvalue: of the Hessian at `student`, the polished one. newton_step: |H^-1 grad L| at
+    the student that was given, an estimate of its distance to the critical point.
 
-    Under relu zero eigenvalues with a known reason are set apart, and smallest_eigenvalue is that of the rest.
-    scalings: their number along (w, a) -> (c w, a / c), one for each neuron; they do not make a minimum
-    'flat'. exchanges: their number along trades of strength between neurons of one direction; they do, and if
-    smallest_eigenvalue is positive, every direction but these leads up.
+    Under relu some eigenvalues are zero for a known reason. They are counted instead, and
+    smallest_eigenvalue is the smallest of the others:
+    scalings, one for each neuron, (w, a) -> (c w, a / c). The student may still be a 'strict minimum'.
+    exchanges of strength between neurons of one direction. With any of these the student is 'flat' at
+    best; if smallest_eigenvalue is positive then, the loss rises in every direction but these.
     """
 
     kind: str
@@ -49,18 +51,17 @@ def certify(L, student):
     """Polish a student to a critical point of the PopulationLoss L and judge it -> Certificate.
 
     The smallest eigenvalue is LAPACK's for N = n (d + 1) <= 300, else by inverse iteration with exact
-    Hessian-vector products (see `_smallest_by_products`). Under relu the loss has no Hessian where some w_i = 0:
-    such neurons are taken out, and the certificate is that of the network of the others; 'flat' with
-    smallest_eigenvalue 0 if there are none. Raises ValueError as L(student) does.
+    Hessian-vector products (see `_smallest_by_products`). Under relu the loss has no Hessian where some
+    w_i = 0: the certificate is then that of the other neurons alone, and if there are none it is 'flat'
+    with smallest_eigenvalue 0. Raises ValueError as L(student) does.
     """
-    W, a = instance("L", L, PopulationLoss)._weights(student)
-    homogeneous = L.kernel.noise == 0.0
-    living = W.any(axis=1) | (not homogeneous)
+    W, a = instance("L", L, PopulationLoss).weights(student)
+    living = W.any(axis=1) | (not L.kernel.homogeneous)
     if not living.any():
         return Certificate("flat", 0.0, 0.0, student)
     polished, hessian, first_step, critical = _polish(L, Network(W[living], a[living]))
-    constant, exchanges = zero_modes(L, polished)
-    smallest, largest = _extreme_eigenvalues(L, polished, hessian, constant)
+    null_directions, exchanges = zero_modes(L, polished)
+    smallest, largest = _extreme_eigenvalues(L, polished, hessian, null_directions)
     if not critical:
         kind = "not critical"
     elif abs(smallest) <= _ROUNDING * largest or (smallest > 0.0 and exchanges):
@@ -69,48 +70,49 @@ def certify(L, student):
         kind = "strict minimum" if smallest > 0.0 else "saddle"
     W, a = W.copy(), a.copy()
     W[living], a[living] = polished.W, polished.a
-    scalings = constant.shape[1] - exchanges
+    scalings = null_directions.shape[1] - exchanges
     return Certificate(kind, float(smallest), float(first_step), Network(W, a), scalings, exchanges)
 
 
-def newton_step(hessian, constant, gradient=None):
-    """-H^-1 gradient, of the point of the Hessian operator if None; MINRES where H is not positive definite.
+def newton_step(hessian, null_directions, gradient=None):
+    """The step -H^-1 gradient of an operator H of the loss; by MINRES where H is not positive definite.
 
-    constant (N, m), orthonormal: directions of `zero_modes`, in which no step is made.
+    gradient (N,): that at the point of H if None. null_directions (N, m), of `zero_modes`: no step is
+    made along them.
     """
     b = -(hessian.gradient if gradient is None else gradient)
-    b -= constant @ (constant.T @ b)  # it is rounding only, and H^-1 would make a long step of it
+    b -= null_directions @ (null_directions.T @ b)  # it is rounding only, and H^-1 would make a long step of it
     step, _ = hessian.solve(0.0, b, 1e-6 * np.linalg.norm(b))
     step = minres(hessian, b)[0] if step is None else step
-    return step - constant @ (constant.T @ step)
+    return step - null_directions @ (null_directions.T @ step)
 
 
-def settles(hessian, constant, step, gradient):
-    """True if the Newton step from the Hessian's point leads towards a critical point near by.
+def settles(hessian, null_directions, step, gradient):
+    """True if Newton's method converges: if the step after this one is at most a tenth of it.
 
-    gradient: after the step. The same Hessian turns it into the next step, shorter by far if Newton's
-    method converges. Down a valley to infinity, exp(-x) or any power of 1/x, a third or more remains.
-    Lengths of steps are compared, not gradients, because one stiff direction can rule those
-    (the natural monotonicity test, Deuflhard 2004).
+    step: from the point of `hessian`; gradient: the one after the step, from which the same Hessian
+    makes the next. In a valley that falls to infinity, like exp(-x) or any power of 1/x, the next step
+    is a third of this one or more. Steps are compared and not gradients, because a single stiff
+    direction can make up all of a gradient (the natural monotonicity test, Deuflhard 2004).
     """
-    return bool(np.linalg.norm(newton_step(hessian, constant, gradient)) <= 0.1 * np.linalg.norm(step))
+    return bool(np.linalg.norm(newton_step(hessian, null_directions, gradient)) <= 0.1 * np.linalg.norm(step))
 
 
 def _polish(L, student):
     """(polished student, Hessian operator there, length of the first Newton step, whether it converged)."""
-    start, hessian = student, L._operator(student.W, student.a)
+    start, hessian = student, L.operator(student.W, student.a)
     first_length, critical = None, False
     for _ in range(_POLISHING_STEPS):
-        constant, _ = zero_modes(L, student)
-        theta, step = student.ravel(), newton_step(hessian, constant)
+        null_directions, _ = zero_modes(L, student)
+        theta, step = student.ravel(), newton_step(hessian, null_directions)
         length, reach = np.linalg.norm(step), 1.0 + np.linalg.norm(theta)
         first_length = length if first_length is None else first_length
         if np.linalg.norm(hessian.gradient) <= 1e-14 * reach or not np.isfinite(length):
             critical = bool(np.isfinite(length))
             break
         moved = Network.unravel(theta + step, student.n, student.d)
-        moved_hessian = L._operator(moved.W, moved.a)
-        if not settles(hessian, constant, step, moved_hessian.gradient):
+        moved_hessian = L.operator(moved.W, moved.a)
+        if not settles(hessian, null_directions, step, moved_hessian.gradient):
             critical = length <= 1e-6 * reach  # rounding stops Newton's method too
             break
         student, hessian = moved, moved_hessian
@@ -120,13 +122,13 @@ def _polish(L, student):
 
 
 def zero_modes(L, student):
-    """(directions (N, m), orthonormal, in which the loss of a homogeneous kernel is constant, exchanges among them).
+    """(null directions (N, m), orthonormal; how many of them are exchanges), of a homogeneous kernel.
 
-    The scalings (w_i, -a_i) of the neurons, and exchanges of strength between neurons of one direction; where the
-    loss is critical it is so all along them. m = 0 for other kernels.
+    Along them a critical student stays critical and its loss the same: the scalings (w_i, -a_i) of its
+    neurons, and the exchanges of strength between neurons of one direction. m = 0 for other kernels.
     """
     n, W, a = student.n, student.W, student.a
-    living = np.flatnonzero(W.any(axis=1)) if L.kernel.noise == 0.0 else np.empty(0, dtype=int)
+    living = np.flatnonzero(W.any(axis=1)) if L.kernel.homogeneous else np.empty(0, dtype=int)
     if not living.size:
         return np.empty((W.size + n, 0)), 0
     lengths = np.linalg.norm(W[living], axis=1)
@@ -142,36 +144,40 @@ def zero_modes(L, student):
     return np.linalg.qr(in_order)[0], int((first != each).sum())
 
 
-def _extreme_eigenvalues(L, student, hessian, constant):
-    """The smallest eigenvalue orthogonal to the constant directions (N, m), and the largest."""
+def _extreme_eigenvalues(L, student, hessian, null_directions):
+    """The smallest eigenvalue orthogonal to the null directions (N, m), and the largest."""
     N = hessian.shape[0]
     if N > _DENSE:
         largest = eigsh(hessian, k=1, which="LA", v0=_random_start(N), tol=1e-3, return_eigenvectors=False)[0]
-        smallest = _smallest_by_products(hessian, constant)
+        smallest = _smallest_by_products(hessian, null_directions)
         if smallest is not None:
             return smallest, largest
         if N > _LARGEST_DENSE:
-            lifted = LinearOperator((N, N), matvec=lambda v: hessian @ v + largest * (constant @ (constant.T @ v)))
+
+            def lift(v):  # the null directions, from eigenvalue 0 to the largest
+                return hessian @ v + largest * (null_directions @ (null_directions.T @ v))
+
+            lifted = LinearOperator((N, N), matvec=lift)
             return eigsh(lifted, k=1, which="SA", v0=_random_start(N), tol=1e-4, return_eigenvectors=False)[0], largest
     dense = L.hessian(student)
-    largest = eigh(dense, eigvals_only=True, subset_by_index=[N - 1, N - 1])[0] if constant.size else 0.0
-    eigenvalues = eigh(dense + largest * (constant @ constant.T), eigvals_only=True)
+    largest = eigh(dense, eigvals_only=True, subset_by_index=[N - 1, N - 1])[0] if null_directions.size else 0.0
+    eigenvalues = eigh(dense + largest * (null_directions @ null_directions.T), eigvals_only=True)
     return eigenvalues[0], eigenvalues[-1]
 
 
-def _smallest_by_products(hessian, constant):
-    """The smallest eigenvalue of a positive definite Hessian by inverse Lanczos iteration, else None.
+def _smallest_by_products(hessian, null_directions):
+    """The smallest eigenvalue of the Hessian by inverse Lanczos iteration; None if one is not positive.
 
-    The first solve is the certificate. Conjugate gradients that meet positive curvature only have
-    residual polynomials p with p(0) = 1 and positive roots, so p >= 1 at every eigenvalue <= 0: once
-    the residual of a random right-hand side is 1e-7 of it, a non-positive eigenvalue can only be
-    overlooked if that random vector has less than 1e-7 of its length along the eigenvector. Vectors
-    orthogonal to constant directions stay so, up to rounding.
+    The first solve is what certifies that all are positive. As long as conjugate gradients meet positive
+    curvature only, the residual is p(H) b with a polynomial p, p(0) = 1, whose roots are positive, so
+    that p >= 1 at every eigenvalue <= 0. Once the residual is 1e-7 of a random b, such an eigenvalue is
+    overlooked only if b has less than 1e-7 of its length along the eigenvector.
+    Vectors orthogonal to the null directions stay so, up to rounding.
     """
     N = hessian.shape[0]
 
     def orthogonal(v):
-        return v - constant @ (constant.T @ v)
+        return v - null_directions @ (null_directions.T @ v)
 
     def solve(v):
         v = orthogonal(np.ravel(v))

@@ -14,7 +14,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from lib import compiled_kernels, gram, kernels
 from lib.loss import PopulationLoss
-from lib.ndf import ALPHA, GAMMA, LEFT_OVER, NDF, NEWTON_ITERATIONS
+from lib.ndf import ALPHA, GAMMA, LEFT_OVER, NDF, NEWTON_ITERATIONS, integrator_for
 from lib.networks import Network
 
 
@@ -23,7 +23,7 @@ def prepare():
     L, student = CompiledLoss(Network.orthonormal(1)), Network([[0.5]], [1.0])
     hessian = L.hessian_operator(student)
     hessian.solve(1.0, hessian @ np.ones(2), 1e-3)
-    L._value_and_gradient(student.W, student.a)
+    L.value_and_gradient(student.W, student.a)
     CompiledNDF(L, student.W, student.a, 1e-5).step()
 
 
@@ -38,19 +38,16 @@ class CompiledLoss(PopulationLoss):
         self._compiled_teacher = (*_writable(V, teacher.a), Q, np.array_equal(V, np.eye(*V.shape)))
         self._short_teacher = _is_short(V)
 
-    def _value_and_gradient(self, W, a):
+    def value_and_gradient(self, W, a):
         if not (self._short_teacher and _is_short(W)):
-            return super()._value_and_gradient(W, a)
+            return super().value_and_gradient(W, a)
         value, gradient = compiled_kernels.value_and_gradient(*_writable(W, a), *self._compiled_teacher)
-        return value + self._teacher_energy, gradient
+        return value + self.teacher_energy, gradient
 
-    def _operator(self, W, a):
+    def operator(self, W, a):
         if not (self._short_teacher and _is_short(W)):
-            return super()._operator(W, a)
+            return super().operator(W, a)
         return _CompiledOperator(self, W, a)
-
-    def _integrator(self, W, a, rtol):
-        return CompiledNDF(self, W, a, rtol) if self._short_teacher else super()._integrator(W, a, rtol)
 
     def __reduce__(self):
         return CompiledLoss, (self.teacher, self.kernel)
@@ -64,7 +61,7 @@ class _CompiledOperator(LinearOperator):
         super().__init__(np.dtype(np.float64), (size, size))
         V, _, _, unit = loss._compiled_teacher
         value, self.gradient, state = compiled_kernels.linearise(*_writable(W, a), *loss._compiled_teacher)
-        self.value = value + loss._teacher_energy
+        self.value = value + loss.teacher_energy
         self._at_student = state, V, unit
 
     def _matvec(self, direction):
@@ -96,13 +93,18 @@ class CompiledNDF(NDF):
         self.gradients += 1 + iterations
         if how == compiled_kernels.FAILED:
             return None
-        return theta, change, value + self._L._teacher_energy, gradient, iterations
+        return theta, change, value + self._L.teacher_energy, gradient, iterations
 
     def _extend_differences(self, change):
         compiled_kernels.extend_differences(self._differences, self._order, change)
 
     def _size(self, vector, theta):
         return compiled_kernels.scaled_size(vector, theta, self._atol, self._rtol)
+
+
+@integrator_for.register
+def _(L: CompiledLoss, W, a, rtol):
+    return (CompiledNDF if L._short_teacher else NDF)(L, W, a, rtol)
 
 
 def _is_short(W):

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.arguments import finite_array, instance, integer, number, shown
+from lib.arguments import finite_array, instance, integer, real, shown
 from lib.certificate import newton_step, settles, zero_modes
 from lib.kinks import LivingLoss, dying, without_dying
 from lib.loss import PopulationLoss
-from lib.networks import Network
+from lib.ndf import integrator_for
+from lib.networks import Network, split
 
 # A Newton step longer than this is suspected of leading down a channel.
 _LONG_STEP = 0.05
@@ -93,22 +94,22 @@ def gradient_flow(
     Raises ValueError for arguments that are not these, and for rtol > 1e-4: implicit steps that long
     damp unstable directions.
     """
-    W, a = instance("L", L, PopulationLoss)._smooth_weights(student)
-    gradient_tol = number("gradient_tol", gradient_tol, least=1e-14)
-    rtol = number("rtol", rtol, least=1e-11, most=1e-4)
-    end_time = number("end_time", end_time, least=0.0)
+    W, a = instance("L", L, PopulationLoss).smooth_weights(student)
+    gradient_tol = real("gradient_tol", gradient_tol, least=1e-14)
+    rtol = real("rtol", rtol, least=1e-11, most=1e-4)
+    end_time = real("end_time", end_time, least=0.0)
     max_steps = integer("max_steps", max_steps, least=0)
     if callback is not None and not callable(callback):
         raise ValueError(f"callback must be a function or None, got {shown(callback)}")
     wanted = _increasing("snapshot_times", snapshot_times)
-    integrator, loss, living = L._integrator(W, a, rtol), L, np.ones(student.n, dtype=bool)
+    integrator, loss, living = integrator_for(L, W, a, rtol), L, np.ones(student.n, dtype=bool)
     points, kept, status = [integrator.point[:3]], [], "running"
     try:
         while status == "running":
             while len(kept) < len(wanted) and wanted[len(kept)] <= integrator.point.time:
                 kept.append(integrator.interpolate(wanted[len(kept)]))
-            if L.kernel.noise == 0.0:
-                W, a = _weights(integrator.point.theta, student)
+            if L.kernel.homogeneous:
+                W, a = split(integrator.point.theta, student.n, student.d)
                 dead = dying(L, W, a, living)
                 if dead.any():
                     living = living & ~dead
@@ -146,27 +147,22 @@ def _status(integrator, gradient_tol, end_time, max_steps):
 
 def _goes_on(L, loss, theta, student):
     """True if the valley goes on to infinity: a Newton step is long, and no critical point is near its end."""
-    hessian = loss._operator(*_weights(theta, student))
-    constant, _ = zero_modes(L, _network(theta, student))
-    step = newton_step(hessian, constant)
+    hessian = loss.operator(*split(theta, student.n, student.d))
+    null_directions, _ = zero_modes(L, _network(theta, student))
+    step = newton_step(hessian, null_directions)
     if np.linalg.norm(step) <= _LONG_STEP:
         return False
-    _, gradient = loss._value_and_gradient(*_weights(theta + step, student))
-    return not settles(hessian, constant, step, gradient)
+    _, gradient = loss.value_and_gradient(*split(theta + step, student.n, student.d))
+    return not settles(hessian, null_directions, step, gradient)
 
 
 def _snapshots(wanted, kept, student):
     theta = np.array(kept).reshape(len(kept), student.n * (student.d + 1))
-    W = theta[:, : student.n * student.d].reshape(len(kept), student.n, student.d)
-    return Snapshots(wanted[: len(kept)], W, theta[:, student.n * student.d :])
+    return Snapshots(wanted[: len(kept)], *split(theta, student.n, student.d))
 
 
 def _network(theta, student):
     return Network.unravel(theta, student.n, student.d)
-
-
-def _weights(theta, student):
-    return theta[: student.n * student.d].reshape(student.n, student.d), theta[student.n * student.d :]
 
 
 def _increasing(name, times):

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from lib.ndf import NDF
+from lib.networks import split
 
 # A neuron this much shorter than its outgoing weight, and shrinking, is taken for dead: it turns to the direction
 # of least resistance as fast as it shrinks, and what it still does to the others in the time left is 1e-10.
@@ -25,16 +26,16 @@ class LivingLoss:
     def __init__(self, loss, living):
         self._loss, self._living = loss, living
 
-    def _value_and_gradient(self, W, a):
+    def value_and_gradient(self, W, a):
         gradient = np.zeros(W.size + a.size)
         if not self._living.any():
-            return float(self._loss._teacher_energy), gradient
+            return float(self._loss.teacher_energy), gradient
         at = self._positions(W)
-        value, gradient[at] = self._loss._value_and_gradient(W[self._living], a[self._living])
+        value, gradient[at] = self._loss.value_and_gradient(W[self._living], a[self._living])
         return value, gradient
 
-    def _operator(self, W, a):
-        operator = self._loss._operator(W[self._living], a[self._living])
+    def operator(self, W, a):
+        operator = self._loss.operator(W[self._living], a[self._living])
         return _LivingOperator(operator, self._positions(W), W.size + a.size)
 
     def _positions(self, W):
@@ -49,7 +50,7 @@ class _LivingOperator(LinearOperator):
         self.value, self.gradient = operator.value, self._embedded(operator.gradient)
 
     def _matvec(self, direction):
-        return self._embedded(self._operator._matvec(np.ravel(direction)[self._positions]))
+        return self._embedded(self._operator @ np.ravel(direction)[self._positions])
 
     def _adjoint(self):
         return self
@@ -70,8 +71,8 @@ def dying(L, W, a, living):
     short = living & (lengths <= _DEAD * np.abs(a))
     if not short.any():
         return short
-    _, gradient = LivingLoss(L, living)._value_and_gradient(W, a)
-    return short & (np.einsum("ij,ij->i", W, gradient[: W.size].reshape(W.shape)) > 0.0)
+    _, gradient = LivingLoss(L, living).value_and_gradient(W, a)
+    return short & (np.einsum("ij,ij->i", W, split(gradient, *W.shape)[0]) > 0.0)
 
 
 def without_dying(integrator, loss, W, a, living, rtol):

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lib import kernels
-from lib.arguments import finite_array, instance, integer, number, shown
+from lib.arguments import finite_array, instance, integer, real, shown
 from lib.flow import Snapshots
 from lib.kernels import Kernel
 from lib.networks import Network
@@ -69,7 +69,7 @@ def read_training(result):
     return Training(
         start,
         end,
-        *(None if result.get(key) is None else number(key, result[key], -np.inf) for key in ("loss", "gnorm")),
+        *(None if result.get(key) is None else real(key, result[key], -np.inf) for key in ("loss", "gnorm")),
         None if stopped_by is None else instance("ode_stopped_by", stopped_by, str),
         _snapshots(result.get("trajectory"), end),
         kernel,
@@ -98,7 +98,7 @@ def _snapshots(trajectory, end):
         raise ValueError(f"trajectory must be a dictionary of weights by their times, got {_type(trajectory)}")
     if not trajectory:
         return None
-    way = [(number("time of trajectory", time, 0.0, 1e300), weights) for time, weights in trajectory.items()]
+    way = [(real("time of trajectory", time, 0.0, 1e300), weights) for time, weights in trajectory.items()]
     way.sort(key=lambda point: point[0])
     students = [_network(f"trajectory[{time}]", weights, end) for time, weights in way]
     times, W, a = zip(*((time, s.W, s.a) for (time, _), s in zip(way, students, strict=True)), strict=True)

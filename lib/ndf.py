@@ -12,10 +12,13 @@ of size N x N exists.
 SciPy's own class, tried with the same linear solver, needed about three times the products.
 """
 
+import functools
 import math
 from typing import NamedTuple
 
 import numpy as np
+
+from lib.networks import split
 
 GAMMA = np.concatenate(([0.0], np.cumsum(1.0 / np.arange(1, 6))))
 _KAPPA = np.array([0.0, -0.1850, -1.0 / 9.0, -0.0823, -0.0415, 0.0])
@@ -39,6 +42,8 @@ class Point(NamedTuple):
 
 class NDF:
     """The flow of the loss L from the weights W (n, d), a (n,), one accepted step at a time.
+
+    Of L it asks `value_and_gradient` and `operator`, as a PopulationLoss has them.
 
     point: the last accepted Point. steps, gradients, products: how much work it took, where a
     Hessian operator counts as the gradient that comes with it. stuck: steps have become so short
@@ -99,7 +104,7 @@ class NDF:
         order, D = self._order, self._differences
         c = self._h / ALPHA[order]
         predicted, history = _PREDICTION[order] @ D[: order + 1]
-        hessian = self._L._operator(*self._split(predicted))
+        hessian = self._L.operator(*split(predicted, *self._shape))
         self.gradients += 1
         change, loss, gradient = np.zeros_like(predicted), hessian.value, hessian.gradient
         # A vector of this length has a size of at most LEFT_OVER.
@@ -150,16 +155,18 @@ class NDF:
 
     def _value_and_gradient(self, theta):
         self.gradients += 1
-        return self._L._value_and_gradient(*self._split(theta))
-
-    def _split(self, theta):
-        n, d = self._shape
-        return theta[: n * d].reshape(n, d), theta[n * d :]
+        return self._L.value_and_gradient(*split(theta, *self._shape))
 
     def _size(self, vector, theta):
         """Root mean square of the vector in units of the tolerated error of theta."""
         scaled = vector / (self._atol + self._rtol * np.abs(theta))
         return math.sqrt(scaled @ scaled / scaled.size)
+
+
+@functools.singledispatch
+def integrator_for(L, W, a, rtol):
+    """The NDF that takes the steps of a flow of L; for a loss with compiled steps, its own."""
+    return NDF(L, W, a, rtol)
 
 
 def _regrid(order, factor):

@@ -17,7 +17,7 @@ from scipy.optimize import brentq
 
 from lib import kernels
 from lib.arguments import instance, integer
-from lib.configurations import copy_average_loss
+from lib.averaging import copy_average_loss
 from lib.kernels import Kernel, arctan_remainder
 
 # r sqrt(k) is 1 at k = 1 and tends to a constant between 0.5 and 0.9 as k grows (chapter one_neuron).
@@ -83,7 +83,7 @@ def _odd_balance(kernel, k, r):
     linear parts T_0, G_0 have one and the same ratio (T_0 - r T_0') / T_0 = (G_0 - r G_0' / 2) / G_0.
     """
     p = r * r
-    t, weight = kernel._variances, kernel._weights
+    t, weight = kernel.variances, kernel.weights
     shrink = p / (p + t)
     ratio = (weight * np.sqrt(shrink)) @ shrink / (weight @ np.sqrt(shrink))
 

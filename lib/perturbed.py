@@ -3,9 +3,8 @@
 n neurons each copy one of k orthonormal teachers and share the k - n others evenly. By symmetric
 criticality a critical point of the loss restricted to such students is one of the whole loss.
 
-In y = w / sqrt(1 + |w|^2) the loss is a sum over odd orders q of c_q |sum_i a_i y_i^q - sum_j p_j^q|^2
-(tensor powers, p_j = e_j / sqrt 2), where arcsin t = sum_q c_q t^q. The order q = 1 is the linear part
-and is kept apart throughout: it is stiff and (nearly) zero where the rest is soft and is not.
+For erf the loss is the sum over odd orders of lib.arcsine, in y = w / sqrt(1 + |w|^2) and p_j = e_j / sqrt 2.
+For other kernels see lib.symmetric.
 """
 
 import math
@@ -14,19 +13,16 @@ from typing import NamedTuple
 import numpy as np
 
 from lib import kernels
+from lib.arcsine import COEFFICIENTS, LARGEST_ARGUMENT, LOST, ORDERS, jets
 from lib.arguments import instance, integer
+from lib.continuation import Chart, Pace, Settling, follow, newton
 from lib.kernels import Kernel
 from lib.networks import Network
-from lib.symmetric import Classes, symmetric_network, symmetric_student
+from lib.symmetric import Classes, checked_flipped, symmetric_copies
 
-# arcsin t = t + sum c_q t^q, q = 3, 5, ..., 61. No |t| above 1/2 ever matters (the teachers' own is
-# 1/2), and there less than 4^-30 of the leading term is left out.
-ORDERS = np.arange(3.0, 62.0, 2.0)
-COEFFICIENTS = np.cumprod((ORDERS - 2) ** 2 / (ORDERS * (ORDERS - 1)))
-AT_HALF = COEFFICIENTS * 0.5**ORDERS  # the teachers' own terms, c_q |p_j|^2q
-LOST = float(2 / np.pi * AT_HALF.sum())  # loss of a teacher of which only the linear part is represented
-_LARGEST_ARGUMENT = 0.6
 _S = math.sqrt(0.5)  # |p_j|
+_SETTLING = Settling(near=1e-8, most=10)
+_PACE = Pace(first=0.2, growth=1.5, longest=1.0, shortest=1e-4)  # in log n
 
 
 class PerturbedCopies(NamedTuple):
@@ -69,26 +65,6 @@ def perturbed_copies(kernel, k, n, d=None, flipped=0):
     return symmetric_copies(kernel, d, Classes(n - flipped, flipped, k - n, 0))
 
 
-def symmetric_copies(kernel, d, classes):
-    """The Network of a `symmetric_student`, teachers ordered copied, flipped, others; ValueError if none exists."""
-    student = symmetric_student(kernel, classes)
-    if student is None:
-        raise ValueError(
-            f"k, n and flipped must be where such a student exists: none was found for {kernel!r}, "
-            f"{classes.copies} copies, {classes.flipped} flipped copies, {classes.others} other teachers"
-        )
-    return symmetric_network(student, d, *np.split(np.arange(classes.k), np.cumsum(classes.teachers[:2])))
-
-
-def checked_flipped(flipped, most, kernel):
-    """flipped as an integer up to `most`, the number of copies; for erf 0."""
-    flipped = integer("flipped", flipped, least=0)
-    if flipped > (0 if kernel is kernels.erf else most):
-        limit = "0 for erf, whose copies have no other sign" if kernel is kernels.erf else f"at most {most}"
-        raise ValueError(f"flipped must be {limit}, got {flipped}")
-    return flipped
-
-
 @np.errstate(over="ignore", invalid="ignore")  # a guess far off overflows, and is refused
 def erf_perturbed_copies(k, n):
     """`PerturbedCopies` under erf for real 2 <= n < k, by continuation in n from the teacher at n = k.
@@ -126,17 +102,6 @@ def perturbed_network(numbers, d, teachers, copied):
 # C_0 = |y|^2, C = y_i . y_j, D = y . p_j. All terms are of order 1 or smaller: k / n may be 1e7.
 
 
-def _jets(t):
-    """h, h', h'' and h - t h' of h(t) = arcsin t - t, rows for the entries of t: (len(t), 4)."""
-    h, slope, curvature, rest = ((t[:, None] ** (ORDERS - 3)) @ _JET_COEFFICIENTS).T
-    return h * t**3, slope * t**2, curvature * t, rest * t**3
-
-
-_JET_COEFFICIENTS = COEFFICIENTS[:, None] * np.stack(
-    (np.ones_like(ORDERS), ORDERS, ORDERS * (ORDERS - 1), 1 - ORDERS), axis=1
-)
-
-
 def _weights(theta, n):
     """(A, B, G) = a y."""
     A, rho, sigma, _ = theta
@@ -160,7 +125,7 @@ def _derivatives(theta, k, n):
     e = np.array([2.0, 2.0, 1.0, 1.0, 1.0])
     weight = np.array([1.0, n - 1, -2.0, -2 * (n - 1), -2 * (k - n)])
     t = np.concatenate((Mz @ z, _S * z)) / a**e
-    _, slope, curvature, rest = _jets(t)
+    _, slope, curvature, rest = jets(t)
 
     J = np.array([[1.0, 0, 0, 0], [-1 / (n - 1), 1 / (n - 1), 0, 0], [0, 0, 1 / n, 0]])  # dz / dtheta
     dT = np.concatenate((2 * Mz @ J, _S * J))
@@ -178,43 +143,32 @@ def _derivatives(theta, k, n):
 
 def _newton(theta, k, n):
     """The critical point that Newton's method reaches from theta, or None if it does not settle."""
-    theta, step = np.array(theta), np.inf
-    for _ in range(10):
+
+    def derivatives(theta):
         if not (theta[3] > 0.0 and np.isfinite(theta).all()):
             return None
-        gradient, hessian, argument = _derivatives(theta, k, n)
-        if not argument < _LARGEST_ARGUMENT:
-            return None
-        settled = step < 1e-8  # then the step below, quadratically smaller, ends in rounding
-        try:
-            step = np.linalg.solve(hessian, gradient)
-        except np.linalg.LinAlgError:
-            return None
-        theta = theta - step
-        if settled:
-            return theta
-        step = np.abs(step / np.maximum(1.0, np.abs(theta))).max()
-    return None
+        *found, argument = _derivatives(theta, k, n)
+        return found if argument < LARGEST_ARGUMENT else None
+
+    return newton(derivatives, np.array(theta), _relative_size, _SETTLING)
+
+
+def _relative_size(step, theta):
+    return np.abs(step / np.maximum(1.0, np.abs(theta))).max()
 
 
 def _continue_from_teacher(k, n):
     """theta at n, by secant steps in log n from the limit (1/sqrt 2, 0, 0, 1) of n -> k; None if stuck."""
-    here, target = 0.0, math.log1p((k - n) / n)
-    at, slope, step = np.array([math.log(_S), 0.0, 0.0, 0.0]), np.zeros(4), 0.2
-    while here < target:
-        there = min(here + step, target)
-        guess = at + slope * (there - here)
-        theta = _newton(_exp(guess), k, n if there == target else k * math.exp(-there))
-        found = None if theta is None or theta[0] <= 0.0 or theta[3] <= 0.0 else _log(theta)
-        # A point far from the guess may lie on another branch: come closer first.
-        if found is not None and np.abs(found - guess).max() < 0.15:
-            slope = (found - at) / (there - here)
-            here, at, step = there, found, min(1.5 * step, 1.0)
-        else:
-            step /= 2
-            if step < 1e-4:
-                return None
-    return theta
+    target = math.log1p((k - n) / n)
+
+    def solve(there, guess):
+        theta = _newton(guess, k, n if there == target else k * math.exp(-there))
+        return None if theta is None or theta[0] <= 0.0 or theta[3] <= 0.0 else theta
+
+    def close(found, guess):
+        return np.abs(found - guess).max() < 0.15
+
+    return follow(solve, np.array([_S, 0.0, 0.0, 1.0]), 0.0, target, _PACE, close, Chart(_log, _exp))
 
 
 def _log(theta):
@@ -245,7 +199,7 @@ def _numbers(theta, k, n):
     power, teachers = math.sqrt(squared_norm) ** ORDERS, _S**ORDERS
     change = np.expm1(0.5 * ORDERS * math.log1p(-other / squared_norm))
     own = COEFFICIENTS @ ((a * power - teachers) ** 2 - 2 * a * teachers * power * change)
-    h_C, h_B, h_G = _jets(np.array([C, _S * y[1], _S * y[2]]))[0]
+    h_C, h_B, h_G = jets(np.array([C, _S * y[1], _S * y[2]]))[0]
     cross = (n - 1) * a * (a * h_C - 2 * h_B) - 2 * a * (k - n) * h_G
     excess = float(2 / np.pi * (n * rho**2 + (k - n) * sigma**2 + n * own + n * cross))
     w = (float(entry) for entry in y / math.sqrt(1.0 - squared_norm))

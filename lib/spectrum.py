@@ -7,7 +7,7 @@ In z = a y, y = w / sqrt(1 + |w|^2), half the second variation of (pi/2) L at a 
 
     |sum_i z_i - sum_j p_j|^2 + sum_ii' a_i a_i' h(y_i . y_i') - 2 sum_ij a_i h(y_i . p_j),
 
-with h(t) = arcsin t - t and p_j = e_j / sqrt 2: a stiff linear part, the first order of lib.perturbed, and a soft
+with h(t) = arcsin t - t and p_j = e_j / sqrt 2: a stiff linear part, the first order of lib.arcsine, and a soft
 rest. A block is kept as a sum of weighted squares, each coefficient with full relative precision. They are added up,
 and the eigenvalues computed, in as many digits as lie between the stiffest and the softest.
 """
@@ -20,9 +20,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import brentq
 
-from lib.arguments import integer, number
-from lib.configurations import group_excess
-from lib.perturbed import COEFFICIENTS, ORDERS, _jets, erf_perturbed_copies
+from lib.arcsine import COEFFICIENTS, ORDERS, jets
+from lib.arguments import integer, real
+from lib.averaging import group_excess
+from lib.perturbed import erf_perturbed_copies
 
 
 class Block(NamedTuple):
@@ -109,7 +110,7 @@ def phase_boundaries(k):
 
     Ten digits for every real k, 3 <= k <= 1e18; else ValueError. That the first two are crossed once is not proven.
     """
-    k = number("k", k, least=3.0, most=1e18)
+    k = real("k", k, least=3.0, most=1e18)
 
     def softest(log_n):
         return _eigenvalues(*_Perturbed.at(k, math.exp(log_n)).standard())[0]
@@ -193,7 +194,7 @@ class _Perturbed(NamedTuple):
         squared = own**2 + (n - 1) * other**2 + (k - n) * uncopied**2
         product = 2 * own * other + (n - 2) * other**2 + (k - n) * uncopied**2
         y, products = np.array(w) / math.sqrt(1 + squared), np.array([squared, product]) / (1 + squared)
-        _, slopes, curvatures, rests = _jets(np.append(products, math.sqrt(0.5) * y))
+        _, slopes, curvatures, rests = jets(np.append(products, math.sqrt(0.5) * y))
         return cls(k, n, a, y, a / math.sqrt(1 + squared), slopes[:2], curvatures, rests[:2])
 
     def across(self):

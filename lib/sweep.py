@@ -35,12 +35,12 @@ import numpy as np
 
 from lib import accelerator, kernels
 from lib.accelerator import compile_apart
-from lib.arguments import instance, integer, number
+from lib.arguments import instance, integer, real
 from lib.certificate import certify
-from lib.configurations import identify
 from lib.flow import glorot, gradient_flow
 from lib.kernels import Kernel
 from lib.networks import Network
+from lib.recognition import identify
 from lib.table import Table, locked, read, replace
 
 _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -165,7 +165,7 @@ def _settings(k, kernel, law, rtol, gradient_tol):
     if getattr(kernels, kernel.name, None) is not kernel:
         raise ValueError(f"kernel must be one of lib.kernels, which every process can name, got {kernel!r}")
     glorot(np.random.default_rng(0), 1, 1, law)  # refuses a law that it does not know before any process starts
-    rtol, gradient_tol = number("rtol", rtol, 1e-11, 1e-4), number("gradient_tol", gradient_tol, 1e-14)
+    rtol, gradient_tol = real("rtol", rtol, 1e-11, 1e-4), real("gradient_tol", gradient_tol, 1e-14)
     return dict(k=k, kernel=kernel.name, law=law, rtol=rtol, gradient_tol=gradient_tol)
 
 

@@ -23,7 +23,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize
 
-from lib import gram
+from lib import gram, kernels
+from lib.arguments import integer
+from lib.continuation import Pace, Settling, follow, newton
 from lib.networks import Network
 
 
@@ -62,6 +64,8 @@ class SymmetricStudent(NamedTuple):
     loss: float
 
 
+# The first steps of Newton's method from a guess may be long; one of 1000 times the point has left it for good.
+_SETTLING = Settling(near=1e-7, most=12, far=1e3)
 # theta holds own, across row by row, and a: positions of each.
 _OWN, _ACROSS, _A = np.arange(2), np.arange(2, 11).reshape(3, 3), np.arange(11, 14)
 
@@ -79,9 +83,29 @@ def symmetric_student(kernel, classes):
         return None
     if not classes.flipped:
         return solution(kernel, classes, theta)
-    found = [newton(kernel, classes, _minimized(kernel, classes, start)) for start in _flipped(classes, theta)]
+    found = [critical_point(kernel, classes, _minimized(kernel, classes, start)) for start in _flipped(classes, theta)]
     found = [solution(kernel, classes, end) for end in found if end is not None and _is_flipped(end)]
     return min(found, key=lambda student: student.loss, default=None)
+
+
+def symmetric_copies(kernel, d, classes):
+    """The Network of a `symmetric_student`, teachers ordered copied, flipped, others; ValueError if none exists."""
+    student = symmetric_student(kernel, classes)
+    if student is None:
+        raise ValueError(
+            f"k, n and flipped must be where such a student exists: none was found for {kernel!r}, "
+            f"{classes.copies} copies, {classes.flipped} flipped copies, {classes.others} other teachers"
+        )
+    return symmetric_network(student, d, *np.split(np.arange(classes.k), np.cumsum(classes.teachers[:2])))
+
+
+def checked_flipped(flipped, most, kernel):
+    """flipped as an integer up to `most`, the number of copies; for erf 0."""
+    flipped = integer("flipped", flipped, least=0)
+    if flipped > (0 if kernel is kernels.erf else most):
+        limit = "0 for erf, whose copies have no other sign" if kernel is kernels.erf else f"at most {most}"
+        raise ValueError(f"flipped must be {limit}, got {flipped}")
+    return flipped
 
 
 def _flipped(classes, theta):
@@ -96,7 +120,9 @@ def _flipped(classes, theta):
 
 
 def _is_flipped(theta):
-    """A flipped copy weighs its own teacher most, and more than the averager does: else that would be the copy."""
+    """Whether a flipped copy's negative weight on its own teacher is larger, in size, than every other weight
+    of that neuron, and than every other neuron's weight on that teacher.
+    """
     return -theta[_OWN[1]] > np.abs(theta[np.append(_ACROSS[1], _ACROSS[:, 1])]).max()
 
 
@@ -144,10 +170,10 @@ def restricted_loss(kernel, classes, theta):
     slopes = quadratic @ theta + linear
     values = 0.5 * (slopes + linear) @ theta + constant
     pairs = gram.from_entries(*values.T)
-    g, g_s, g_p = kernel._jet(pairs)
-    _, _, g_q = kernel._jet(pairs.swapped())
-    g_ss, g_sp, g_pp, g_pq = kernel._hessian(pairs)
-    _, g_sq, g_qq, _ = kernel._hessian(pairs.swapped())
+    g, g_s, g_p = kernel.jet_at(pairs)
+    _, _, g_q = kernel.jet_at(pairs.swapped())
+    g_ss, g_sp, g_pp, g_pq = kernel.hessian_at(pairs)
+    _, g_sq, g_qq, _ = kernel.hessian_at(pairs.swapped())
     dg = np.einsum("xt,txi->ti", np.array([g_s, g_p, g_q]), slopes)
     bend = np.array([[g_ss, g_sp, g_sq], [g_sp, g_pp, g_pq], [g_sq, g_pq, g_qq]])
     weight = counts * a[first] * a[second]
@@ -226,43 +252,44 @@ def _present(classes):
 def _free(kernel, classes):
     """Positions in theta that are solved for: what is present, less the gauge of relu."""
     free = _present(classes)
-    if kernel.noise == 0.0:
+    if kernel.homogeneous:
         free[_A] = False
     return np.flatnonzero(free)
 
 
-def newton(kernel, classes, theta):
-    """The critical point that Newton's method reaches from theta, or None if it does not settle."""
+def critical_point(kernel, classes, theta):
+    """theta of the critical point that Newton's method reaches from theta, or None if it does not settle."""
     free = _free(kernel, classes)
-    theta, size = theta.copy(), np.inf
-    for _ in range(12):
-        _, gradient, hessian = restricted_loss(kernel, classes, theta)
-        settled = size < 1e-7  # then the step below, quadratically smaller, ends in rounding
-        try:
-            step = np.linalg.solve(hessian[np.ix_(free, free)], gradient[free])
-        except np.linalg.LinAlgError:
-            return None
-        theta[free] -= step
-        size = np.abs(step).max() / (1.0 + np.abs(theta).max())
-        if settled:
-            return theta
-        if not size < 1e3:
-            return None
-    return None
+
+    def whole(x):
+        return _with(theta, free, x)
+
+    def derivatives(x):
+        _, gradient, hessian = restricted_loss(kernel, classes, whole(x))
+        return gradient[free], hessian[np.ix_(free, free)]
+
+    def size(step, x):
+        return np.abs(step).max() / (1.0 + np.abs(whole(x)).max())
+
+    found = newton(derivatives, theta[free], size, _SETTLING)
+    return None if found is None else whole(found)
+
+
+def _with(theta, free, x):
+    """theta with the entries x at the positions `free`."""
+    theta = theta.copy()
+    theta[free] = x
+    return theta
 
 
 def _minimized(kernel, classes, theta):
     free = _free(kernel, classes)
 
     def restricted(x):
-        at = theta.copy()
-        at[free] = x
-        return restricted_loss(kernel, classes, at)
+        value, gradient, _ = restricted_loss(kernel, classes, _with(theta, free, x))
+        return value, gradient[free]
 
-    found = minimize(lambda x: restricted(x)[0], theta[free], jac=lambda x: restricted(x)[1][free], method="BFGS")
-    end = theta.copy()
-    end[free] = found.x
-    return end
+    return _with(theta, free, minimize(restricted, theta[free], jac=True, method="BFGS").x)
 
 
 def _continue_from_teacher(kernel, classes):
@@ -276,19 +303,13 @@ def _continue_from_teacher(kernel, classes):
     theta[_OWN[0]], theta[_ACROSS[2, 2]], theta[_A] = 1.0, 1.0, 1.0
     if not averagers:
         theta[_ACROSS[0, 2]] = 1.0 / N
-    here, target = math.log(N + averagers), math.log(classes.k)
-    slope, step = np.zeros(14), 0.1 / (N + averagers)
-    while here < target:
-        there = min(here + step, target)
+    n, target = N + averagers, math.log(classes.k)
+
+    def solve(there, guess):
         at = classes if there == target else Classes(N, 0.0, math.exp(there) - N, averagers)
-        guess = theta + slope * (there - here)
-        found = newton(kernel, at, guess)
-        # A point far from the guess may lie on another branch: come closer first.
-        if found is not None and np.abs(found - guess).max() < 0.05 * (1 + np.abs(guess).max()):
-            slope = (found - theta) / (there - here)
-            here, theta, step = there, found, min(2.0 * step, 0.5)
-        else:
-            step /= 2
-            if step < 1e-6 / (N + averagers):
-                return None
-    return theta
+        return critical_point(kernel, at, guess)
+
+    def close(found, guess):
+        return np.abs(found - guess).max() < 0.05 * (1 + np.abs(guess).max())
+
+    return follow(solve, theta, math.log(n), target, Pace(0.1 / n, 2.0, 0.5, 1e-6 / n), close)

@@ -9,7 +9,7 @@ import pytest
 from cases import random_network, singular_students
 
 from lib import Network, PopulationLoss, certify, glorot, gradient_flow, kernels
-from lib.ndf import NDF
+from lib.ndf import NDF, integrator_for
 
 compiled = pytest.importorskip("lib.compiled", reason="needs numba: pip install -e .[fast]", exc_type=ImportError)
 pytestmark = pytest.mark.usefixtures("compiled_apart")
@@ -39,11 +39,11 @@ def test_value_gradient_and_products_are_those_of_numpy(name):
     rng = np.random.default_rng(2)
     for _, student in students():
         gradient = plain.gradient(student).ravel()
-        agree(fast(student), plain(student), 1 + plain._teacher_energy)
+        agree(fast(student), plain(student), 1 + plain.teacher_energy)
         agree(fast.gradient(student).ravel(), gradient, 1 + np.abs(gradient).max())
         operator, witness = fast.hessian_operator(student), plain.hessian(student)
         agree(operator.gradient, gradient, 1 + np.abs(gradient).max())
-        agree(operator.value, plain(student), 1 + plain._teacher_energy)
+        agree(operator.value, plain(student), 1 + plain.teacher_energy)
         direction = rng.standard_normal(len(witness))
         bound = (np.abs(witness) @ np.abs(direction)).max() * max(1.0, 1e-3 * np.abs(student.W).max())
         agree(operator @ direction, witness @ direction, bound)
@@ -112,7 +112,7 @@ def test_steps_are_those_of_numpy(name, rtol):
     """
     L = compiled.CompiledLoss(TEACHERS[name])
     student = glorot(np.random.default_rng(5), 4, 7)
-    fast = L._integrator(student.W, student.a, rtol)
+    fast = integrator_for(L, student.W, student.a, rtol)
     plain = NDF(L, student.W, student.a, rtol)
     assert type(fast) is compiled.CompiledNDF
     alike = 0
@@ -136,8 +136,8 @@ def test_a_step_of_long_weights_is_that_of_numpy():
     teacher = Network.orthonormal(2, 3)
     for length in (31.0, 31.6227, 200.0):
         weights = np.array([[length, 1e-3, 0.0], [0.0, 0.1, 0.0]]), np.array([0.1, 1.0])
-        plain = PopulationLoss(teacher, kernels.erf)._integrator(*weights, 1e-5)
-        fast = compiled.CompiledLoss(teacher)._integrator(*weights, 1e-5)
+        plain = integrator_for(PopulationLoss(teacher, kernels.erf), *weights, 1e-5)
+        fast = integrator_for(compiled.CompiledLoss(teacher), *weights, 1e-5)
         for _ in range(20):
             plain.step()
             fast.step()

@@ -19,7 +19,7 @@ from lib import (
     partitions,
     perturbed_copies,
 )
-from lib.configurations import group_excess, group_loss
+from lib.averaging import group_excess, group_loss
 
 ALL_SMALL = [(k, n) for k in range(1, 9) for n in range(1, k + 1)]
 

@@ -127,7 +127,7 @@ def test_a_compiled_loss_has_the_same_values_to_the_last_bit(compiled_apart):
 class Cubed(Kernel):
     """A user's kernel, that of x^3: E[(w.x)^3 (v.x)^3] = 9 s p q + 6 s^3."""
 
-    def _value(self, pairs):
+    def value_at(self, pairs):
         return 9 * pairs.s * pairs.p * pairs.q + 6 * pairs.s**3
 
 

@@ -14,8 +14,8 @@ from lib import (
     kernels,
     perturbed_copies,
 )
-from lib.effective import effective_network
 from lib.kinks import LivingLoss
+from lib.recognition import reduced_network
 
 K = 8
 L = PopulationLoss(Network.orthonormal(K, K + 1), kernels.relu)
@@ -43,7 +43,7 @@ def test_disguises_are_seen_through(make, n):
     other = disguised(student, rng)
     x = rng.standard_normal((50, K + 1))
     np.testing.assert_allclose(other(x, kernels.relu), student(x, kernels.relu), atol=1e-12)
-    effective = effective_network(other)
+    effective = reduced_network(other)
     assert effective.n == n and (effective.a == 1.0).all()
     np.testing.assert_allclose(effective(x, kernels.relu), student(x, kernels.relu), atol=1e-12)
     found, permuted = identify(other, K, kernel=kernels.relu), Network(other.W[:, rng.permutation(K + 1)], other.a)
@@ -58,7 +58,7 @@ def test_weak_neurons_count_down_to_a_thousandth(strength, neurons):
     student = copy_average_like(kernels.relu, K, 3)
     W = np.vstack((student.W, np.random.default_rng(0).standard_normal((1, K))))
     a = np.append(student.a, strength / np.linalg.norm(W[-1]))
-    assert effective_network(Network(W, a)).n == neurons
+    assert reduced_network(Network(W, a)).n == neurons
 
 
 def test_other_names():
@@ -124,12 +124,12 @@ def test_the_flow_of_the_living_is_that_of_a_smaller_network():
     smaller = Network(student.W[living], student.a[living])
     at = np.flatnonzero(np.append(np.repeat(living, 7), living))
     plain = PopulationLoss(Network.orthonormal(6, 7), kernels.relu)
-    value, gradient = loss._value_and_gradient(student.W, student.a)
+    value, gradient = loss.value_and_gradient(student.W, student.a)
     assert value == plain(smaller)
     np.testing.assert_array_equal(gradient[at], plain.gradient(smaller).ravel())
     assert not np.delete(gradient, at).any()
     direction = np.random.default_rng(0).standard_normal(32)
-    product = loss._operator(student.W, student.a) @ direction
+    product = loss.operator(student.W, student.a) @ direction
     np.testing.assert_allclose(product[at], plain.hessian(smaller) @ direction[at], atol=1e-12)
 
 

@@ -17,7 +17,7 @@ from lib import (
     perturbed_copies,
 )
 from lib.certificate import newton_step, settles
-from lib.ndf import ALPHA, GAMMA, LEFT_OVER
+from lib.ndf import ALPHA, GAMMA, LEFT_OVER, integrator_for
 
 
 def problem(k, n, seed, kernel=kernels.erf):
@@ -102,7 +102,7 @@ def test_loose_tolerances_do_not_cycle(n, seed):
 def test_every_step_solves_its_implicit_formula(rtol):
     """What Newton and conjugate gradients leave over, in units of the tolerated error. Witness: the dense Hessian."""
     L, student = problem(40, 2, 0)
-    integrator = L._integrator(student.W, student.a, rtol)
+    integrator = integrator_for(L, student.W, student.a, rtol)
     correct, left_over = integrator._correct, []
 
     def measured():

@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import brentq, minimize
 
 from lib import Network, PopulationLoss, certify, kernels, perturbed, perturbed_copies
-from lib.configurations import group_excess
+from lib.averaging import group_excess
 from lib.perturbed import erf_perturbed_copies
 
 
