@@ -25,7 +25,7 @@ def losses(k):
     teacher = Network.orthonormal(k, k + 1)
     found = {"NumPy": PopulationLoss(teacher, kernels.erf)}
     try:
-        from lib.compiled import CompiledLoss
+        from lib.fast.compiled import CompiledLoss
     except ImportError:
         return found
     found["compiled"] = CompiledLoss(teacher)

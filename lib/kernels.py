@@ -22,8 +22,8 @@ import sys
 import numpy as np
 from scipy import special
 
-from lib import gram
 from lib.arguments import LARGEST_WEIGHT, finite_array, instance
+from lib.pairs import from_entries
 
 _PAIRS_OF_NODES_AT_ONCE = 2**17  # keeps the temporaries of a quadrature in the cache
 
@@ -36,7 +36,7 @@ class Kernel:
     The entries of s, p and q are real numbers or plain arrays of them (see `arguments.finite_array`).
 
     What the library asks of a kernel is, besides these and `homogeneous`, what `value_at`, `jet_at`
-    and `hessian_at` return at many pairs of vectors at once, `pairs.Pairs`, unchecked.
+    and `hessian_at` return at many pairs of vectors at once, `lib.pairs.Pairs`, unchecked.
 
     A kernel is told by what it is, not by its name: `kernel is kernels.erf`. So a copy of one is that one, and
     one that its module holds under its name, as this module does the six, is itself again after a pickle and
@@ -334,7 +334,7 @@ def arctan_remainder(x):
 
 
 def _checked(s, p, q):
-    """Gram of scalar or array entries that are those of two vectors."""
+    """Pairs of scalar or array entries that are those of two vectors."""
     s, p, q = (finite_array(name, value) for name, value in zip("spq", (s, p, q), strict=True))
     for name, value in (("p", p), ("q", q)):
         if (value < 0.0).any():
@@ -350,7 +350,7 @@ def _checked(s, p, q):
         raise ValueError(
             f"s must satisfy s^2 <= p q, got s = {s[excess].flat[0]}, p = {p[excess].flat[0]}, q = {q[excess].flat[0]}"
         )
-    return gram.from_entries(s, p, q)
+    return from_entries(s, p, q)
 
 
 def _logistic_noise(step=0.12):

@@ -11,10 +11,10 @@ Arrays are n x n, n x k and n x d only; nothing of size n x k x d is ever formed
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from lib import gram
 from lib.arguments import LARGEST_WEIGHT, instance, integer
 from lib.kernels import Kernel
 from lib.networks import Network, split
+from lib.pairs import among, between
 
 
 class PopulationLoss:
@@ -35,7 +35,7 @@ class PopulationLoss:
         self._refuse_extremes("teacher", teacher)
         V, b = teacher.W, teacher.a
         self._weighted_teacher = b[:, None] * V
-        self.teacher_energy = b @ (kernel.value_at(gram.among(V, kernel.noise)) @ b)
+        self.teacher_energy = b @ (kernel.value_at(among(V, kernel.noise)) @ b)
 
     def __repr__(self):
         return f"PopulationLoss({self.teacher!r}, {self.kernel!r})"
@@ -43,8 +43,8 @@ class PopulationLoss:
     def __call__(self, student):
         """The loss, a float; exact up to rounding, which is about 1e-16 of E[f_teacher^2]."""
         W, a = self.weights(student)
-        own = self.kernel.value_at(gram.among(W, self.kernel.noise))
-        cross = self.kernel.value_at(gram.between(W, self.teacher.W, self.kernel.noise))
+        own = self.kernel.value_at(among(W, self.kernel.noise))
+        cross = self.kernel.value_at(between(W, self.teacher.W, self.kernel.noise))
         return float(a @ (own @ a) - 2.0 * (a @ (cross @ self.teacher.a)) + self.teacher_energy)
 
     def gradient(self, student):
@@ -64,7 +64,7 @@ class PopulationLoss:
         W, a = self.smooth_weights(student)
         V, b = self.teacher.W, self.teacher.a
         n, d = W.shape
-        own, cross = gram.among(W, self.kernel.noise), gram.between(W, V, self.kernel.noise)
+        own, cross = among(W, self.kernel.noise), between(W, V, self.kernel.noise)
         G, G_s, G_p = self.kernel.jet_at(own)
         _, T_s, T_p = self.kernel.jet_at(cross)
         G_ss, G_sp, G_pp, G_pq = self.kernel.hessian_at(own)
@@ -122,8 +122,8 @@ class PopulationLoss:
 
     def value_and_gradient(self, W, a):
         """The loss, a float, and its gradient (N,) in the order of `Network.ravel()`; W and a are unchecked."""
-        G, G_s, G_p = self.kernel.jet_at(gram.among(W, self.kernel.noise))
-        T, T_s, T_p = self.kernel.jet_at(gram.between(W, self.teacher.W, self.kernel.noise))
+        G, G_s, G_p = self.kernel.jet_at(among(W, self.kernel.noise))
+        T, T_s, T_p = self.kernel.jet_at(between(W, self.teacher.W, self.kernel.noise))
         pull = _pull(W, a, G_s, G_p, T_s, T_p, self._weighted_teacher, self.teacher.a)
         return self._assembled(a, pull, G @ a, T @ self.teacher.a)
 
@@ -196,7 +196,7 @@ class _HessianOperator(LinearOperator):
         size = W.size + a.size
         super().__init__(np.dtype(np.float64), (size, size))
         kernel, V, b = loss.kernel, loss.teacher.W, loss.teacher.a
-        own, cross = gram.among(W, kernel.noise), gram.between(W, V, kernel.noise)
+        own, cross = among(W, kernel.noise), between(W, V, kernel.noise)
         G, G_s, G_p = kernel.jet_at(own)
         T, T_s, T_p = kernel.jet_at(cross)
         G_ss, G_sp, G_pp, G_pq = kernel.hessian_at(own)

@@ -1,4 +1,4 @@
-"""lib.accelerator: a numba that is there and does not work costs one warning, and no flow."""
+"""lib.fast.accelerator: a numba that is there and does not work costs one warning, and no flow."""
 
 import os
 import shutil
@@ -8,16 +8,17 @@ import sys
 import pytest
 from guards import ROOT
 
-from lib import accelerator
+from lib.fast import accelerator
 
 SWEEP = """
 import sys
-from lib import kernels, sweep
-from lib.table import read
+from lib import Network, kernels, sweep
+from lib.fast import accelerator
+from lib.sweeps.table import read
 if __name__ == "__main__":
-    table = sweep.sweep(2, [1, 2], range(2), path=sys.argv[1])
+    table = sweep(2, [1, 2], range(2), path=sys.argv[1])
     assert sorted(read(sys.argv[1])[0]["seed"]) == [0, 0, 1, 1]
-    print(type(sweep._loss(2, kernels.erf, sweep.compile_apart())).__name__)
+    print(type(accelerator.loss(Network.orthonormal(2), kernels.erf, accelerator.compile_apart())).__name__)
 """
 BROKEN = {
     "too old for NumPy": "raise ImportError('Numba needs NumPy 2.2 or less')",
@@ -69,16 +70,18 @@ def test_where_warnings_are_errors_it_is_this_one(tmp_path):
 def small(tmp_path, monkeypatch):
     """Another package `lib` with a function that is quick to compile, and what keeps its compiled form."""
     numba = pytest.importorskip("numba")
-    (tmp_path / "lib").mkdir()
-    shutil.copy(ROOT / "lib" / "compiled_kernels.py", tmp_path / "lib")
-    (tmp_path / "lib" / "__init__.py").touch()
-    prepare = "from lib.compiled_kernels import _is_short\nimport numpy\n"
-    (tmp_path / "lib" / "compiled.py").write_text(prepare + "def prepare(): assert _is_short(numpy.eye(2))\n")
+    folder = tmp_path / "lib" / "fast"
+    folder.mkdir(parents=True)
+    shutil.copy(ROOT / "lib" / "fast" / "compiled_kernels.py", folder)
+    for package in (folder.parent, folder):
+        (package / "__init__.py").touch()
+    prepare = "from lib.fast.compiled_kernels import _is_short\nimport numpy\n"
+    (folder / "compiled.py").write_text(prepare + "def prepare(): assert _is_short(numpy.eye(2))\n")
     monkeypatch.chdir(tmp_path)  # where `python -c` looks first
     monkeypatch.setenv("NUMBA_CACHE_DIR", "restored to what it was")
     monkeypatch.delenv("NUMBA_CACHE_DIR")
     monkeypatch.setattr(numba.config, "CACHE_DIR", numba.config.CACHE_DIR)
-    return tmp_path / "lib" / "__pycache__"
+    return folder / "__pycache__"
 
 
 def test_a_cache_that_fails_is_replaced_by_a_temporary_one(small, monkeypatch):

@@ -31,7 +31,7 @@ from lib import (
     phase_boundaries,
 )
 from lib.arguments import finite_array, integer, real, shown
-from lib.mlpgradientflow import read_training
+from lib.classroom.mlpgradientflow import read_training
 
 
 class Table:

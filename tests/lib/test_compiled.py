@@ -1,4 +1,4 @@
-"""lib.compiled against the NumPy loss, to 1e-12; skipped where numba is missing."""
+"""lib.fast.compiled against the NumPy loss, to 1e-12; skipped where numba is missing."""
 
 import copy
 import subprocess
@@ -9,9 +9,9 @@ import pytest
 from cases import random_network, singular_students
 
 from lib import Network, PopulationLoss, certify, glorot, gradient_flow, kernels
-from lib.ndf import NDF, integrator_for
+from lib.descent.ndf import NDF, integrator_for
 
-compiled = pytest.importorskip("lib.compiled", reason="needs numba: pip install -e .[fast]", exc_type=ImportError)
+compiled = pytest.importorskip("lib.fast.compiled", reason="needs numba: pip install -e .[fast]", exc_type=ImportError)
 pytestmark = pytest.mark.usefixtures("compiled_apart")
 
 TEACHERS = {
@@ -168,8 +168,9 @@ def test_only_erf_is_compiled():
 def test_lib_does_not_need_numba():
     """Importing lib, sweep included, loads neither numba nor tqdm; without numba the sweep takes NumPy."""
     code = (
-        "import sys, lib, lib.sweep; assert not {'numba', 'tqdm', 'matplotlib'} & set(sys.modules); "
-        "sys.modules['numba'] = None; print(type(lib.sweep._loss(3, lib.kernels.erf)).__name__)"
+        "import sys, lib; assert not {'numba', 'tqdm', 'matplotlib'} & set(sys.modules); "
+        "sys.modules['numba'] = None; from lib.fast.accelerator import loss; "
+        "print(type(loss(lib.Network.orthonormal(3), lib.kernels.erf)).__name__)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "PopulationLoss"

@@ -1,4 +1,4 @@
-"""lib.configurations against PopulationLoss, mpmath, enumeration and students that were hidden by symmetry."""
+"""lib.students.averaging and recognition against PopulationLoss, mpmath, enumeration and hidden students."""
 
 import itertools
 import math
@@ -19,7 +19,7 @@ from lib import (
     partitions,
     perturbed_copies,
 )
-from lib.averaging import group_excess, group_loss
+from lib.students.averaging import group_excess, group_loss
 
 ALL_SMALL = [(k, n) for k in range(1, 9) for n in range(1, k + 1)]
 

@@ -14,8 +14,8 @@ from lib import (
     kernels,
     perturbed_copies,
 )
-from lib.kinks import LivingLoss
-from lib.recognition import reduced_network
+from lib.descent.dead_neurons import LivingLoss
+from lib.students.recognition import reduced_network
 
 K = 8
 L = PopulationLoss(Network.orthonormal(K, K + 1), kernels.relu)
@@ -154,7 +154,7 @@ def test_certificates_by_products_agree_with_dense_ones(monkeypatch):
     student = perturbed_copies(kernels.relu, 20, 17, 21, flipped=2)
     L = PopulationLoss(Network.orthonormal(20, 21), kernels.relu)
     by_products = certify(L, student)
-    monkeypatch.setattr("lib.certificate._DENSE", 1000)
+    monkeypatch.setattr("lib.descent.certificate._DENSE", 1000)
     dense = certify(L, student)
     assert by_products.kind == dense.kind == "strict minimum"
     assert abs(by_products.smallest_eigenvalue / dense.smallest_eigenvalue - 1.0) < 1e-4

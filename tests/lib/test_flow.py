@@ -1,4 +1,4 @@
-"""lib.flow, lib.ndf and lib.certificate against SciPy's integrators, dense spectra and known critical points."""
+"""lib.descent (flow, ndf, certificate) against SciPy's integrators, dense spectra and known critical points."""
 
 import numpy as np
 import pytest
@@ -16,8 +16,8 @@ from lib import (
     kernels,
     perturbed_copies,
 )
-from lib.certificate import newton_step, settles
-from lib.ndf import ALPHA, GAMMA, LEFT_OVER, integrator_for
+from lib.descent.certificate import newton_step, settles
+from lib.descent.ndf import ALPHA, GAMMA, LEFT_OVER, integrator_for
 
 
 def problem(k, n, seed, kernel=kernels.erf):

@@ -1,10 +1,10 @@
-"""lib.gram: the gap p q - s^2 must keep its digits where neurons are copied."""
+"""lib.pairs: the gap p q - s^2 must keep its digits where neurons are copied."""
 
 import mpmath
 import numpy as np
 from cases import entries
 
-from lib import gram
+from lib import pairs
 
 
 def exact_gap(w, v):
@@ -19,7 +19,7 @@ def test_gap_of_entries_is_exact():
     for s, p, q in entries():
         with mpmath.workdps(60):
             exact = float(mpmath.mpf(float(p)) * mpmath.mpf(float(q)) - mpmath.mpf(float(s)) ** 2)
-        gap = gram.from_entries(np.float64(s), np.float64(p), np.float64(q)).gap
+        gap = pairs.from_entries(np.float64(s), np.float64(p), np.float64(q)).gap
         np.testing.assert_allclose(gap, max(exact, 0.0), rtol=1e-14)
 
 
@@ -34,7 +34,7 @@ def test_gap_between_nearly_parallel_vectors():
                 across -= (across @ w) / (w @ w) * w
                 v = sign * length * (w + angle * np.linalg.norm(w) / np.linalg.norm(across) * across)
                 products, exact = exact_gap(w, v)
-                gap = gram.between(w[None], v[None], noise=0.0).gap[0, 0]
+                gap = pairs.between(w[None], v[None], noise=0.0).gap[0, 0]
                 sine, exact_sine = np.sqrt(gap / products), np.sqrt(max(exact, 0.0) / products)
                 assert abs(sine - exact_sine) <= 1e-15 + 1e-13 * exact_sine, (length, angle, sign)
 
@@ -44,17 +44,17 @@ def test_exact_copies_have_no_gap():
     for scale in [1e-8, 1.0, 1e8]:
         w = scale * rng.standard_normal(37)
         W = np.array([w, w, -w, w])
-        assert (gram.among(W, noise=0.0).gap == 0.0).all()
-        assert (gram.between(W, W[:2], noise=0.0).gap == 0.0).all()
+        assert (pairs.among(W, noise=0.0).gap == 0.0).all()
+        assert (pairs.between(W, W[:2], noise=0.0).gap == 0.0).all()
 
 
 def test_zero_vectors():
     W = np.zeros((2, 3))
-    for part in gram.among(W, noise=0.0):
+    for part in pairs.among(W, noise=0.0):
         assert (part == 0.0).all()
-    assert (gram.between(W, np.eye(3), noise=0.0).gap == 0.0).all()
+    assert (pairs.between(W, np.eye(3), noise=0.0).gap == 0.0).all()
 
 
 def test_swapping_exchanges_the_norms():
-    pairs = gram.from_entries(np.array(0.5), np.array(1.0), np.array(2.0))
-    assert pairs.swapped() == gram.Gram(pairs.s, pairs.q, pairs.p, pairs.gap)
+    pair = pairs.from_entries(np.array(0.5), np.array(1.0), np.array(2.0))
+    assert pair.swapped() == pairs.Pairs(pair.s, pair.q, pair.p, pair.gap)

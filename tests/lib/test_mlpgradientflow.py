@@ -1,10 +1,10 @@
-"""lib.mlpgradientflow on dictionaries as the package's `result2dict` makes them; no file of its is at hand."""
+"""lib.classroom.mlpgradientflow on dictionaries as the package's `result2dict` makes them; without a file of its."""
 
 import numpy as np
 import pytest
 
 from lib import Network, PopulationLoss, kernels
-from lib.mlpgradientflow import read_training
+from lib.classroom.mlpgradientflow import read_training
 
 
 def weights(student, shape=(1, -1)):

@@ -1,4 +1,4 @@
-"""lib.one_neuron against a 40-digit solution, the full gradient, brute-force search and limits."""
+"""lib.students.single against a 40-digit solution, the full gradient, brute-force search and limits."""
 
 from functools import cache
 

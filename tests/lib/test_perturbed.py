@@ -1,4 +1,4 @@
-"""lib.perturbed against PopulationLoss, mpmath and minimisation of the whole loss."""
+"""lib.students.perturbed against PopulationLoss, mpmath and minimisation of the whole loss."""
 
 import math
 
@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq, minimize
 
-from lib import Network, PopulationLoss, certify, kernels, perturbed, perturbed_copies
-from lib.averaging import group_excess
-from lib.perturbed import erf_perturbed_copies
+from lib import Network, PopulationLoss, certify, kernels, perturbed_copies
+from lib.students import perturbed
+from lib.students.averaging import group_excess
+from lib.students.perturbed import erf_perturbed_copies
 
 
 def gradient_norm(k, n, loss):

@@ -1,4 +1,4 @@
-"""lib.spectrum against dense Hessians, and against reduced losses that mpmath differentiates in many digits."""
+"""lib.students.spectrum against dense Hessians, and reduced losses that mpmath differentiates in many digits."""
 
 import math
 
@@ -16,7 +16,7 @@ from lib import (
     perturbed_copies_spectrum,
     phase_boundaries,
 )
-from lib.perturbed import erf_perturbed_copies
+from lib.students.perturbed import erf_perturbed_copies
 
 LOST, DELTA = math.pi / 6 - 0.5, 1 / math.sqrt(3) - 0.5
 SPECTRA = {

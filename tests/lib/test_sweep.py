@@ -1,4 +1,4 @@
-"""lib.sweep: the same table whatever the workers, and after whatever accident; and the committed ones."""
+"""lib.sweeps: the same table whatever the workers, and after whatever accident; and the committed ones."""
 
 import concurrent.futures
 import os
@@ -25,9 +25,11 @@ from lib import (
     identify,
     kernels,
     perturbed_copies,
-    sweep,
 )
-from lib.table import DTYPE, read
+from lib.fast import accelerator
+from lib.sweeps import __main__ as command_line
+from lib.sweeps import run
+from lib.sweeps.table import DTYPE, read
 
 pytestmark = pytest.mark.usefixtures("compiled_apart")
 
@@ -60,7 +62,7 @@ def in_process():
 
 @pytest.fixture(scope="module")
 def small_table(compiled_apart):
-    return sweep.sweep(**SMALL, executor=in_process())
+    return run.sweep(**SMALL, executor=in_process())
 
 
 def same(found, expected):
@@ -84,7 +86,7 @@ def test_rows_say_what_the_flows_found(small_table):
     "executor", [None, concurrent.futures.ThreadPoolExecutor(3)], ids=["default pool", "three threads"]
 )
 def test_any_executor_gives_the_same_table(small_table, executor, tmp_path):
-    same(sweep.sweep(**SMALL, executor=executor, path=tmp_path / "table.csv"), small_table)
+    same(run.sweep(**SMALL, executor=executor, path=tmp_path / "table.csv"), small_table)
     same(read(tmp_path / "table.csv")[0], small_table)
 
 
@@ -96,7 +98,7 @@ def test_widths_are_started_longest_first():
             started.append((n, seed))
             return in_process().submit(function, n, seed, settings)
 
-    sweep.sweep(3, [1, 3, 2], [0, 1], executor=Recording())
+    run.sweep(3, [1, 3, 2], [0, 1], executor=Recording())
     assert started == [(3, 0), (3, 1), (2, 0), (2, 1), (1, 0), (1, 1)]
 
 
@@ -104,22 +106,22 @@ def test_widths_are_started_longest_first():
 def test_a_torn_file_is_continued(small_table, tmp_path, cut):
     """Whatever part of the last line a dying process wrote: nothing is lost, nothing is there twice."""
     path = tmp_path / "table.csv"
-    sweep.sweep(**SMALL, executor=in_process(), path=path)
+    run.sweep(**SMALL, executor=in_process(), path=path)
     whole = path.read_bytes()
     path.write_bytes(whole[:-cut])
-    same(sweep.sweep(**SMALL, executor=in_process(), path=path), small_table)
+    same(run.sweep(**SMALL, executor=in_process(), path=path), small_table)
     assert path.read_bytes() == whole
 
 
 def test_finished_flows_are_not_repeated(small_table, tmp_path):
     path = tmp_path / "table.csv"
-    sweep.sweep(6, [2], range(3), executor=in_process(), path=path)
+    run.sweep(6, [2], range(3), executor=in_process(), path=path)
     counted = in_process()
     calls = []
     plain, counted.submit = counted.submit, lambda *arguments: calls.append(arguments) or plain(*arguments)
-    same(sweep.sweep(**SMALL, executor=counted, path=path), small_table)
+    same(run.sweep(**SMALL, executor=counted, path=path), small_table)
     assert len(calls) == 3
-    same(sweep.sweep(**SMALL, executor=None, path=path), small_table)
+    same(run.sweep(**SMALL, executor=None, path=path), small_table)
 
 
 @pytest.mark.slow
@@ -138,12 +140,12 @@ def test_killed_and_continued(tmp_path):
     _, errors = start("--k", "12", "--widths", "4-9", "--seeds", "0-4", path).communicate()
     table, _ = read(path)
     assert [(row["n"], row["seed"]) for row in table] == [(n, seed) for n in range(4, 10) for seed in range(5)], errors
-    same(table, sweep.sweep(12, range(4, 10), range(5), executor=in_process()))
+    same(table, run.sweep(12, range(4, 10), range(5), executor=in_process()))
 
 
 def start(*arguments, **options):
     """The sweep of a command line, in a process group of its own."""
-    command = [sys.executable, "-m", "lib.sweep", *map(str, arguments)]
+    command = [sys.executable, "-m", "lib.sweeps", *map(str, arguments)]
     options = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) | options
     return subprocess.Popen(command, start_new_session=True, **options)
 
@@ -169,20 +171,20 @@ import os, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, {folder!r})
 from test_sweep import in_process
-from lib import sweep
-from lib.table import read
+from lib.sweeps import run
+from lib.sweeps.table import read
 
 path, runs = Path({path!r}), (2, [1, 2], range(15))
 
 def child(path):
     pid = os.fork()
     if pid == 0:
-        sweep.sweep(*runs, executor=in_process(), path=path)
+        run.sweep(*runs, executor=in_process(), path=path)
         os._exit(0)
     return pid
 
-sweep.compile_apart()  # once for all
-sweep.accelerator._compiled_loss()
+run.compile_apart()  # once for all
+run.accelerator._compiled_loss()
 begin = time.monotonic()
 assert os.waitpid(child(path.with_name("whole.csv")), 0)[1] == 0
 whole = time.monotonic() - begin
@@ -220,31 +222,31 @@ def test_two_sweeps_on_one_file(tmp_path):
     class Rival(type(in_process())):
         def submit(self, *arguments):
             with pytest.raises(ValueError, match="another one is writing"):
-                sweep.sweep(2, [1], [2, 3], executor=in_process(), path=path)
+                run.sweep(2, [1], [2, 3], executor=in_process(), path=path)
             return super().submit(*arguments)
 
-    sweep.sweep(2, [1], [0, 1], executor=Rival(), path=path)
-    sweep.sweep(2, [1], [2, 3], executor=in_process(), path=path)
+    run.sweep(2, [1], [0, 1], executor=Rival(), path=path)
+    run.sweep(2, [1], [2, 3], executor=in_process(), path=path)
     assert list(read(path)[0]["seed"]) == [0, 1, 2, 3]
 
 
 def test_an_interrupted_flow_is_no_row(tmp_path, monkeypatch):
     """Ctrl-C in a flow of this very process: `gradient_flow` keeps what it has, the table does not."""
     path = tmp_path / "table.csv"
-    calls, flow = [], sweep.gradient_flow
+    calls, flow = [], run.gradient_flow
 
     def interrupted(*arguments):
         calls.append(None)
         return flow(*arguments)._replace(status="interrupted") if len(calls) == 2 else flow(*arguments)
 
-    monkeypatch.setattr(sweep, "gradient_flow", interrupted)
+    monkeypatch.setattr(run, "gradient_flow", interrupted)
     with pytest.raises(KeyboardInterrupt), concurrent.futures.ThreadPoolExecutor(1) as thread:
-        sweep.sweep(2, [1, 2], [0, 1], executor=thread, path=path)
+        run.sweep(2, [1, 2], [0, 1], executor=thread, path=path)
     assert len(read(path)[0]) <= 1
-    table = sweep.sweep(2, [1, 2], [0, 1], executor=in_process(), path=path)
+    table = run.sweep(2, [1, 2], [0, 1], executor=in_process(), path=path)
     assert set(table["status"]) == {"converged"}
     path.write_text(path.read_text().replace("converged", "interrupted", 1))
-    same(sweep.sweep(2, [1, 2], [0, 1], executor=in_process(), path=path), table)
+    same(run.sweep(2, [1, 2], [0, 1], executor=in_process(), path=path), table)
     same(read(path)[0], table)
 
 
@@ -264,14 +266,14 @@ def test_ctrl_c_ends_quickly_in_one_line(tmp_path):
         assert time.monotonic() - begin < 4
         assert process.returncode == 130
         said = [line for line in errors.replace("\r", "\n").splitlines() if line.strip() and "flow" not in line[-8:]]
-        assert said == ["python -m lib.sweep: interrupted; the same command goes on with the flows that are missing"]
+        assert said == ["python -m lib.sweeps: interrupted; the same command goes on with the flows that are missing"]
         wait_for(lambda: not group_is_alive(process.pid))
     assert len(read(path)[0]) > 0
 
 
 def test_a_script_without_a_guard_is_told(tmp_path):
     script = tmp_path / "script.py"
-    script.write_text("from lib import kernels\nfrom lib.sweep import sweep\nsweep(2, [1], [0, 1], kernels.relu)\n")
+    script.write_text("from lib import kernels, sweep\nsweep(2, [1], [0, 1], kernels.relu)\n")
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 1 and 'below `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
     assert done.stderr.count("Traceback") == 1 and len(done.stderr.splitlines()) < 20
@@ -282,18 +284,18 @@ def die(*arguments, **options):
 
 
 def test_a_worker_that_dies_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep, "flow_row", die)
+    monkeypatch.setattr(run, "flow_row", die)
     with pytest.raises(RuntimeError, match="a process of the sweep died, .* the same call goes on"):
-        sweep.sweep(2, [1], [0], kernels.relu, path=tmp_path / "table.csv")
+        run.sweep(2, [1], [0], kernels.relu, path=tmp_path / "table.csv")
     monkeypatch.undo()
-    assert len(sweep.sweep(2, [1], [0], kernels.relu, executor=in_process(), path=tmp_path / "table.csv")) == 1
+    assert len(run.sweep(2, [1], [0], kernels.relu, executor=in_process(), path=tmp_path / "table.csv")) == 1
 
 
 def command(capsys, *arguments):
     """(exit status, lines on the error stream) of a command line."""
     capsys.readouterr()
     with pytest.raises(SystemExit) as ended:
-        sweep.main([str(argument) for argument in arguments])
+        command_line.main([str(argument) for argument in arguments])
     return ended.value.code, capsys.readouterr().err.splitlines()
 
 
@@ -323,10 +325,10 @@ def command(capsys, *arguments):
 def test_bad_input_of_the_command_line_is_one_line(tmp_path, capsys, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes.csv").write_text("my notes\n")
-    sweep.sweep(3, [1], [0], executor=in_process(), path="other.csv")
+    run.sweep(3, [1], [0], executor=in_process(), path="other.csv")
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     code, lines = command(capsys, *arguments)
-    assert code == 2 and len(lines) == 1 and re.match("python -m lib.sweep: " + message, lines[0]), lines
+    assert code == 2 and len(lines) == 1 and re.match("python -m lib.sweeps: " + message, lines[0]), lines
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
@@ -336,26 +338,26 @@ def test_other_troubles_of_the_command_line_are_one_line(tmp_path, capsys, monke
         (RuntimeError("a process of the sweep died,\nperhaps"), 2),
         (RuntimeWarning("numba does not work"), 2),
     ]:
-        monkeypatch.setattr(sweep, "sweep", lambda *arguments, **options: (_ for _ in ()).throw(trouble))
+        monkeypatch.setattr(command_line, "sweep", lambda *arguments, **options: (_ for _ in ()).throw(trouble))
         ended, lines = command(capsys, tmp_path / "t.csv")
-        assert ended == code and lines == ["python -m lib.sweep: " + " ".join(str(trouble).split())]
+        assert ended == code and lines == ["python -m lib.sweeps: " + " ".join(str(trouble).split())]
 
 
 def test_the_command_needs_no_descriptions():
     """PYTHONOPTIMIZE=2 leaves no docstring."""
-    command = [sys.executable, "-OO", "-m", "lib.sweep", "--help"]
+    command = [sys.executable, "-OO", "-m", "lib.sweeps", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert "Gradient flows from many random students" in done.stdout
 
 
 def test_end_points_are_written_at_one_stroke(tmp_path, monkeypatch):
     path = tmp_path / "table.npz"
-    table = sweep.sweep(3, [2], range(2), executor=in_process(), path=tmp_path / "table.csv")
+    table = run.sweep(3, [2], range(2), executor=in_process(), path=tmp_path / "table.csv")
     settings = read(tmp_path / "table.csv")[1]
     with pytest.raises(ValueError, match="n must be a width of the table, got 3"):
-        sweep.save_end_points(path, table, settings, 3)
+        run.save_end_points(path, table, settings, 3)
     assert not path.exists()
-    sweep.save_end_points(path, table, settings, 2)
+    run.save_end_points(path, table, settings, 2)
     whole = path.read_bytes()
     with np.load(path) as arrays:
         assert arrays["seed_copy-average"] == 0 and arrays["W_copy-average"].shape == (2, 4)
@@ -363,9 +365,9 @@ def test_end_points_are_written_at_one_stroke(tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lib.table.os.fsync", full)
+    monkeypatch.setattr("lib.sweeps.table.os.fsync", full)
     with pytest.raises(OSError, match="table.npz"):
-        sweep.save_end_points(path, table, settings, 2)
+        run.save_end_points(path, table, settings, 2)
     assert path.read_bytes() == whole
     assert {file.name for file in tmp_path.iterdir()} == {"table.csv", "table.npz"}
 
@@ -399,22 +401,22 @@ def test_a_dask_cluster_survives_a_killed_worker(tmp_path):
                 os.kill(killed[0], signal.SIGKILL)
 
         executor.submit = submit_and_kill
-        table = sweep.sweep(10, range(3, 8), range(5), executor=executor, path=path)
+        table = run.sweep(10, range(3, 8), range(5), executor=executor, path=path)
     assert killed
     lines = path.read_text("utf-8").splitlines()[4:]
     assert len(lines) == len({tuple(line.split(",")[:3]) for line in lines}) == 25
-    same(table, sweep.sweep(10, range(3, 8), range(5), executor=in_process()))
+    same(table, run.sweep(10, range(3, 8), range(5), executor=in_process()))
 
 
 def test_an_mpi_pool_makes_the_same_table(tmp_path, small_table):
-    """As the description of lib.sweep says it, on one process that hands out flows and two that run them."""
+    """As the description of lib.sweeps.run says it, on one process that hands out flows and two that run them."""
     pytest.importorskip("mpi4py", exc_type=ImportError)
     launcher = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.defpath]))
     if launcher is None:
         pytest.skip("needs mpiexec")
     script = tmp_path / "run.py"
     script.write_text(
-        "import mpi4py.futures\nfrom lib.sweep import sweep\n"
+        "import mpi4py.futures\nfrom lib import sweep\n"
         "if __name__ == '__main__':\n"
         "    with mpi4py.futures.MPIPoolExecutor() as pool:\n"
         f"        sweep(6, [2, 4], range(3), path={str(tmp_path / 'table.csv')!r}, executor=pool)\n"
@@ -443,19 +445,19 @@ def test_an_mpi_pool_makes_the_same_table(tmp_path, small_table):
 )
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
-        sweep.sweep(**arguments)
+        run.sweep(**arguments)
 
 
 def test_a_file_of_other_settings_is_refused(tmp_path):
     path = tmp_path / "table.csv"
-    sweep.sweep(3, [1], [0], executor=in_process(), path=path)
+    run.sweep(3, [1], [0], executor=in_process(), path=path)
     before = path.read_bytes()
     with pytest.raises(ValueError, match="path must hold flows of the same settings"):
-        sweep.sweep(3, [1], [0], executor=in_process(), path=path, law="uniform")
+        run.sweep(3, [1], [0], executor=in_process(), path=path, law="uniform")
     assert path.read_bytes() == before
     path.write_text("my notes\n")
     with pytest.raises(ValueError, match="path must be a table of lib.sweep, got a file that begins 'my notes"):
-        sweep.sweep(3, [1], [0], executor=in_process(), path=path)
+        run.sweep(3, [1], [0], executor=in_process(), path=path)
     assert path.read_text() == "my notes\n"
 
 
@@ -481,7 +483,7 @@ def test_committed_rows_are_reproduced(k):
     rng, kinds = np.random.default_rng(0), []
     for rows in np.array_split(table[table["certificate"] == "strict minimum"], COMMITTED[k][-1]):
         row = rng.choice(rows)
-        again = sweep.flow_row(int(row["n"]), int(row["seed"]), settings)
+        again = run.flow_row(int(row["n"]), int(row["seed"]), settings)
         assert abs(again["loss"] - row["loss"]) < 1e-9, row
         assert (again["kind"], again["sizes"], again["certificate"]) == (row["kind"], row["sizes"], row["certificate"])
         kinds.append(again["kind"])
@@ -492,16 +494,18 @@ def test_a_flow_that_slows_down_at_a_saddle_is_followed_beyond():
     """n = 49, seed 9: on the way |grad L| falls to 9.6e-9 where the Hessian still has an eigenvalue of -3e-7."""
     table, settings = read(committed(50))
     row = table[(table["n"] == 49) & (table["seed"] == 9)][0]
-    L, start = sweep._loss(50, kernels.erf), glorot(np.random.default_rng([50, 49, 9]), 49, 51)
+    L = accelerator.loss(Network.orthonormal(50, 51), kernels.erf)
+    start = glorot(np.random.default_rng([50, 49, 9]), 49, 51)
     flow = gradient_flow(L, start)
     assert flow.status == "converged" and certify(L, flow.student).kind == "saddle"
-    again = sweep.flow_row(49, 9, settings)
+    again = run.flow_row(49, 9, settings)
     assert (again["kind"], again["certificate"]) == (row["kind"], "strict minimum")
     assert again["status"] == "converged" and abs(again["loss"] - row["loss"]) < 1e-9
 
 
 def test_ranges_of_the_command_line():
-    assert sweep._range("3") == [3] and sweep._range("1-4,7") == [1, 2, 3, 4, 7] and sweep._range("2-7:2") == [2, 4, 6]
+    for text, values in (("3", [3]), ("1-4,7", [1, 2, 3, 4, 7]), ("2-7:2", [2, 4, 6])):
+        assert command_line._range(text) == values
 
 
 def test_committed_end_points():
@@ -561,7 +565,7 @@ def test_committed_relu_rows_are_reproduced(k):
     """A random sample of the rows, run again from their seeds."""
     rng = np.random.default_rng(k)
     for row in table[rng.choice(len(table), 4, replace=False)]:
-        again = sweep.flow_row(int(row["n"]), int(row["seed"]), settings)
+        again = run.flow_row(int(row["n"]), int(row["seed"]), settings)
         assert abs(again["loss"] - row["loss"]) < 1e-9, row
         names = ("status", "kind", "sizes", "certificate")
         assert [again[name] for name in names] == [str(row[name]) for name in names]

@@ -1,4 +1,4 @@
-"""lib.symmetric and the students built on it, against PopulationLoss, which knows nothing of classes."""
+"""lib.students.symmetric and the students built on it, against PopulationLoss, which knows nothing of classes."""
 
 import math
 
@@ -18,8 +18,8 @@ from lib import (
     perturbed_copies,
     symmetric,
 )
-from lib.perturbed import erf_perturbed_copies
-from lib.symmetric import Classes, restricted_loss, symmetric_network, symmetric_student
+from lib.students.perturbed import erf_perturbed_copies
+from lib.students.symmetric import Classes, restricted_loss, symmetric_network, symmetric_student
 
 # Some with one or no neuron of a class: there some of the fourteen numbers do not exist.
 CLASSES = [(3, 2, 4, 1), (1, 2, 3, 1), (4, 1, 0, 0), (5, 0, 3, 0), (2, 0, 2, 1), (0, 0, 4, 1), (0, 2, 3, 1)]

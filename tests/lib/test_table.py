@@ -1,4 +1,4 @@
-"""lib.table: no accident to the file of a sweep, and no second writer, costs a row or doubles one."""
+"""lib.sweeps.table: no accident to the file of a sweep, and no second writer, costs a row or doubles one."""
 
 import contextlib
 import json
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from lib import table
-from lib.table import DTYPE, Table, read
+from lib.sweeps import table
+from lib.sweeps.table import DTYPE, Table, read
 
 SETTINGS = dict(k=6, kernel="erf", law="normal", rtol=1e-5, gradient_tol=1e-8)
 RUNS = [(2, 0), (2, 1), (4, 0)]
@@ -155,7 +155,7 @@ def test_a_second_writer_is_refused(path, whole):
     """In this process, in another one, and under another name of the same file; afterwards it may."""
     link = path.with_name("link.csv")
     link.symlink_to(path)
-    other = f"from lib.table import Table\nwith Table({str(path)!r}, {SETTINGS}): pass"
+    other = f"from lib.sweeps.table import Table\nwith Table({str(path)!r}, {SETTINGS}): pass"
     with Table(path, SETTINGS):
         for name in (path, link):
             with pytest.raises(ValueError, match="one sweep at a time: another one is writing .*table.csv; wait"):
@@ -172,7 +172,7 @@ def test_the_lock_of_a_killed_process_ends_with_it(path, whole):
     if not hasattr(os, "fork"):
         pytest.skip("needs fork")
     killed = (
-        f"import os, time\nfrom lib.table import Table\nrows = Table({str(path)!r}, {SETTINGS}).__enter__()\n"
+        f"import os, time\nfrom lib.sweeps.table import Table\nrows = Table({str(path)!r}, {SETTINGS}).__enter__()\n"
         "if os.fork() == 0: time.sleep(60)\nprint('held', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", killed], stdout=subprocess.PIPE, start_new_session=True)

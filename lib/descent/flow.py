@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from lib.arguments import finite_array, instance, integer, real, shown
-from lib.certificate import newton_step, settles, zero_modes
-from lib.kinks import LivingLoss, dying, without_dying
+from lib.descent.certificate import newton_step, settles, zero_modes
+from lib.descent.dead_neurons import LivingLoss, dying, without_dying
+from lib.descent.ndf import integrator_for
 from lib.loss import PopulationLoss
-from lib.ndf import integrator_for
 from lib.networks import Network, split
 
 # A Newton step longer than this is suspected of leading down a channel.

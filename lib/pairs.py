@@ -1,4 +1,4 @@
-"""Gram entries of pairs of vectors: all that a Gaussian kernel sees of two neurons.
+"""Entries s, p, q of pairs of vectors: all that a Gaussian kernel sees of two neurons.
 
 For x ~ N(0, I) the pair (w.x, v.x) is Gaussian with covariance [[p, s], [s, q]], where
 s = w.v, p = |w|^2 and q = |v|^2. Its determinant, the gap p q - s^2 = |w|^2 |v|^2 sin^2(angle),
@@ -15,7 +15,7 @@ import numpy as np
 _LARGEST_CANCELLATION = 100.0
 
 
-class Gram(NamedTuple):
+class Pairs(NamedTuple):
     """Entries s, p, q and gap = p q - s^2 of pairs of vectors; arrays that broadcast together."""
 
     s: np.ndarray
@@ -25,39 +25,39 @@ class Gram(NamedTuple):
 
     def swapped(self):
         """The same pairs with first and second vector exchanged."""
-        return Gram(self.s, self.q, self.p, self.gap)
+        return Pairs(self.s, self.q, self.p, self.gap)
 
 
 def from_entries(s, p, q):
-    """Gram of the given float64 entries; the gap is exact to 1e-16 of itself, never negative.
+    """Pairs with the given float64 entries; the gap is exact to 1e-16 of itself, never negative.
 
     The products p q and s^2 are each written as an unevaluated sum of two floats (Dekker 1971),
     so their difference keeps its leading digits however close to parallel the vectors are.
     """
     pq, pq_rest = _exact_product(p, q)
     ss, ss_rest = _exact_product(s, s)
-    return Gram(s, p, q, np.maximum((pq - ss) + (pq_rest - ss_rest), 0.0))
+    return Pairs(s, p, q, np.maximum((pq - ss) + (pq_rest - ss_rest), 0.0))
 
 
 def among(W, noise):
-    """Gram of all ordered pairs of rows of W (n, d): s and gap (n, n), p (n, 1), q (1, n).
+    """All ordered pairs of rows of W (n, d): s and gap (n, n), p (n, 1), q (1, n).
 
     The norms are the diagonal of s itself, so that a neuron with itself has a gap of exactly 0.
     """
     s = W @ W.T
     p = s.diagonal().copy()
-    return Gram(s, p[:, None], p[None, :], _gap(s, W, p, W, p, noise))
+    return Pairs(s, p[:, None], p[None, :], _gap(s, W, p, W, p, noise))
 
 
 def between(W, V, noise):
-    """Gram of all pairs of a row of W (n, d) with a row of V (k, d): s and gap (n, k).
+    """All pairs of a row of W (n, d) with a row of V (k, d): s and gap (n, k).
 
-    `noise` is the variance that the kernel adds to p and q (see kernels.py); it bounds from below
+    `noise` is the variance that the kernel adds to p and q (see lib.kernels); it bounds from below
     what the kernel divides by and so decides which gaps need care.
     """
     s = W @ V.T
     p, q = squared_norms(W), squared_norms(V)
-    return Gram(s, p[:, None], q[None, :], _gap(s, W, p, V, q, noise))
+    return Pairs(s, p[:, None], q[None, :], _gap(s, W, p, V, q, noise))
 
 
 def squared_norms(W):

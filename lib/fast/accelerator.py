@@ -19,14 +19,14 @@ from lib.loss import PopulationLoss
 
 # What a process of its own runs. Without a place for the compiled code every process would compile it again.
 _PREPARE = [
-    "-W", "error::RuntimeWarning:lib.compiled_kernels",
-    "-c", "from lib.compiled import prepare; prepare()",
+    "-W", "error::RuntimeWarning:lib.fast.compiled_kernels",
+    "-c", "from lib.fast.compiled import prepare; prepare()",
 ]  # fmt: skip
 
 
 @functools.cache
 def compile_apart():
-    """Have lib.compiled compiled by a process of its own, so that every other one loads it; False if that fails.
+    """Have lib.fast.compiled compiled by a process of its own, so that every other one loads it; False if that fails.
 
     Not only to compile once: a process that compiles numba functions itself rounds their sums in
     another order than those that load them, and rows would differ in the 13th digit.
@@ -53,7 +53,8 @@ def compile_apart():
         sys.modules["numba"].config.CACHE_DIR = folder
     warnings.warn(
         f"numba could not use the compiled code that it keeps on disk ({cause}): it compiles for this run alone. "
-        "Set NUMBA_CACHE_DIR to a folder that can be written, or remove __pycache__ beside lib/compiled_kernels.py",
+        "Set NUMBA_CACHE_DIR to a folder that can be written, "
+        "or remove __pycache__ beside lib/fast/compiled_kernels.py",
         RuntimeWarning,
         stacklevel=3,
     )
@@ -71,7 +72,7 @@ def loss(teacher, kernel, compiled=True):
 def _compiled_loss():
     """CompiledLoss, ready to run, or None."""
     try:
-        from lib.compiled import CompiledLoss, prepare
+        from lib.fast.compiled import CompiledLoss, prepare
 
         prepare()
     except Exception as error:  # whatever a broken numba raises

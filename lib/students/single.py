@@ -17,8 +17,8 @@ from scipy.optimize import brentq
 
 from lib import kernels
 from lib.arguments import instance, integer
-from lib.averaging import copy_average_loss
 from lib.kernels import Kernel, arctan_remainder
+from lib.students.averaging import copy_average_loss
 
 # r sqrt(k) is 1 at k = 1 and tends to a constant between 0.5 and 0.9 as k grows (chapter one_neuron).
 _BRACKET = 0.1, 3.0

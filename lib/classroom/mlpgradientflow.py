@@ -18,7 +18,7 @@ import numpy as np
 
 from lib import kernels
 from lib.arguments import finite_array, instance, integer, real, shown
-from lib.flow import Snapshots
+from lib.descent.flow import Snapshots
 from lib.kernels import Kernel
 from lib.networks import Network
 

@@ -3,8 +3,8 @@
 n neurons each copy one of k orthonormal teachers and share the k - n others evenly. By symmetric
 criticality a critical point of the loss restricted to such students is one of the whole loss.
 
-For erf the loss is the sum over odd orders of lib.arcsine, in y = w / sqrt(1 + |w|^2) and p_j = e_j / sqrt 2.
-For other kernels see lib.symmetric.
+For erf the loss is the sum over odd orders of lib.students.arcsine, in y = w / sqrt(1 + |w|^2) and p_j = e_j / sqrt 2.
+For other kernels see lib.students.symmetric.
 """
 
 import math
@@ -13,12 +13,12 @@ from typing import NamedTuple
 import numpy as np
 
 from lib import kernels
-from lib.arcsine import COEFFICIENTS, LARGEST_ARGUMENT, LOST, ORDERS, jets
 from lib.arguments import instance, integer
-from lib.continuation import Chart, Pace, Settling, follow, newton
 from lib.kernels import Kernel
 from lib.networks import Network
-from lib.symmetric import Classes, checked_flipped, symmetric_copies
+from lib.students.arcsine import COEFFICIENTS, LARGEST_ARGUMENT, LOST, ORDERS, jets
+from lib.students.continuation import Chart, Pace, Settling, follow, newton
+from lib.students.symmetric import Classes, checked_flipped, symmetric_copies
 
 _S = math.sqrt(0.5)  # |p_j|
 _SETTLING = Settling(near=1e-8, most=10)
@@ -42,7 +42,7 @@ class PerturbedCopies(NamedTuple):
 def perturbed_copies(kernel, k, n, d=None, flipped=0):
     """The student of n perturbed copies: each copies a teacher and all share the k - n others.
 
-    Neuron i copies teacher i of e_1, ..., e_k; see `PerturbedCopies` for erf, `lib.symmetric` for other kernels.
+    Neuron i copies teacher i of e_1, ..., e_k; see `PerturbedCopies` for erf, `lib.students.symmetric` for others.
     The last `flipped` of the neurons copy with the opposite sign, w_i near -e_i, which has its reason
     where sigma(-y) = sigma(y) - y: relu, softplus, gelu. Such points exist for some n and `flipped` only.
     Returns a Network (n, d), d = k if None, with a = 1 for relu; the teacher itself at n = k. It is a

@@ -9,7 +9,7 @@ w_i = 0 is a local minimum and the neuron stays there: it is dead, and the loss 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from lib.ndf import NDF
+from lib.descent.ndf import NDF
 from lib.networks import split
 
 # A neuron this much shorter than its outgoing weight, and shrinking, is taken for dead: it turns to the direction

@@ -15,7 +15,7 @@ import warnings
 import numpy as np
 from numba import config, njit
 
-# Above this |w|^2 the plain difference P Q - s^2 loses digits (see gram.py): NumPy takes over.
+# Above this |w|^2 the plain difference P Q - s^2 loses digits (see lib.pairs): NumPy takes over.
 LARGEST_SQUARED_NORM = 1000.0
 # How a Newton iteration ends.
 SOLVED, FAILED, LONG = 0, 1, 2
@@ -321,7 +321,7 @@ def solve(state, V, unit, shift, b, tolerance, most):
 
 @_compiled
 def correct(differences, history_weights, c, absolute, relative, left_over, iterations, shape, V, b, Q, unit):
-    """As `lib.ndf.NDF._correct`: (how it ended, theta, change, loss, gradient, iterations, products).
+    """As `lib.descent.ndf.NDF._correct`: (how it ended, theta, change, loss, gradient, iterations, products).
 
     LONG: a weight vector is too long for the formulas of this file.
     """
@@ -375,7 +375,7 @@ def _is_short(W):
 
 @_compiled
 def extend_differences(differences, order, change):
-    """As `lib.ndf.NDF._extend_differences`, in place."""
+    """As `lib.descent.ndf.NDF._extend_differences`, in place."""
     differences[order + 2] = change - differences[order + 1]
     differences[order + 1] = change
     for j in range(order, -1, -1):
@@ -384,7 +384,7 @@ def extend_differences(differences, order, change):
 
 @_compiled
 def scaled_size(vector, theta, absolute, relative):
-    """As `lib.ndf.NDF._size`."""
+    """As `lib.descent.ndf.NDF._size`."""
     total = 0.0
     for i in range(vector.size):
         scaled = vector[i] / (absolute + relative * abs(theta[i]))

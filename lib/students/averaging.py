@@ -9,11 +9,11 @@ import math
 import numpy as np
 
 from lib import kernels
-from lib.arcsine import AT_HALF, LOST, ORDERS
 from lib.arguments import instance, integer, shown
 from lib.kernels import Kernel
 from lib.networks import Network
-from lib.symmetric import Classes, checked_flipped, symmetric_copies
+from lib.students.arcsine import AT_HALF, LOST, ORDERS
+from lib.students.symmetric import Classes, checked_flipped, symmetric_copies
 
 
 def copy_average(sizes, d=None):
@@ -39,7 +39,7 @@ def copy_average_like(kernel, k, n, d=None, flipped=0):
     """What is left of the optimal copy-average under another kernel: n - 1 near copies and a near average.
 
     Copy i copies teacher i of e_1, ..., e_k and has weights on the others; the last neuron averages the others
-    and has weights on the copied ones: see `lib.symmetric`. The last `flipped` copies are flipped, as in
+    and has weights on the copied ones: see `lib.students.symmetric`. The last `flipped` copies are flipped, as in
     `perturbed_copies`. Returns a Network (n, d), d = k if None, with a = 1 for relu; the teacher itself
     at n = k, the optimum of `one_neuron` at n = 1; for erf `copy_average` of (1, ..., 1, k - n + 1).
     A critical point up to rounding, as `perturbed_copies` is.

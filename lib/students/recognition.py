@@ -14,12 +14,12 @@ from scipy.optimize import linear_sum_assignment
 
 from lib import kernels
 from lib.arguments import LARGEST_WEIGHT, finite_array, instance, integer, shown
-from lib.averaging import averaging_weight
-from lib.gram import Gram
 from lib.kernels import Kernel
 from lib.networks import Network
-from lib.perturbed import erf_perturbed_copies, perturbed_network
-from lib.symmetric import class_means, critical_point, solution, symmetric_network
+from lib.pairs import Pairs
+from lib.students.averaging import averaging_weight
+from lib.students.perturbed import erf_perturbed_copies, perturbed_network
+from lib.students.symmetric import class_means, critical_point, solution, symmetric_network
 
 _SAME_DIRECTION = 5e-5  # 1 - cosine: an angle of 0.01
 _NO_STRENGTH = 1e-3  # |a| |w|, where a teacher has 1
@@ -156,7 +156,7 @@ def _as_channel(W, a):
     return Configuration("channel", (), float(np.linalg.norm(opposite) / norm) if norm > 0.0 else math.inf)
 
 
-# Other kernels: the students of lib.symmetric, whose coordinates and neurons fall into classes of equal ones.
+# Other kernels: the students of lib.students.symmetric, whose coordinates and neurons fall into classes of equal ones.
 
 
 def _identify_symmetric(student, k, tolerance, kernel):
@@ -225,7 +225,7 @@ def _possible_averagers(W, a, teachers):
 
 
 def _as_symmetric(W, a, kernel, teachers, averager, tolerance):
-    """The student of lib.symmetric with this averager (None, or a neuron) that is nearest."""
+    """The student of lib.students.symmetric with this averager (None, or a neuron) that is nearest."""
     copies = np.array([i for i in range(len(a)) if i != averager], dtype=int)
     own = teachers[np.abs(W[np.ix_(copies, teachers)]).argmax(axis=1)] if len(copies) else copies
     others = np.setdiff1d(teachers, own)
@@ -260,4 +260,4 @@ def _sizes(classes):
 def _mean_slope(kernel, p):
     """E[sigma'(w.x)] for |w|^2 = p, up to a factor: g_s at a zero second vector."""
     zero = np.zeros_like(p)
-    return kernel.jet_at(Gram(zero, p, zero, zero))[1]
+    return kernel.jet_at(Pairs(zero, p, zero, zero))[1]

@@ -1,6 +1,6 @@
 """The erf loss and its gradient flow compiled by numba: the same numbers, several times faster.
 
-    L = compiled.CompiledLoss(teacher)
+    L = CompiledLoss(teacher)
 
 is a PopulationLoss and behaves like one to 1e-12 (tests/lib/test_compiled.py). What makes it fast: no
 temporary arrays, symmetric pairs are computed once, teachers that are unit vectors cost no matrix
@@ -12,10 +12,12 @@ work on disk, beside this file or where NUMBA_CACHE_DIR says. accelerator.py doe
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from lib import compiled_kernels, gram, kernels
+from lib import kernels
+from lib.descent.ndf import ALPHA, GAMMA, LEFT_OVER, NDF, NEWTON_ITERATIONS, integrator_for
+from lib.fast import compiled_kernels
 from lib.loss import PopulationLoss
-from lib.ndf import ALPHA, GAMMA, LEFT_OVER, NDF, NEWTON_ITERATIONS, integrator_for
 from lib.networks import Network
+from lib.pairs import squared_norms
 
 
 def prepare():
@@ -34,7 +36,7 @@ class CompiledLoss(PopulationLoss):
         if kernel is not kernels.erf:
             raise ValueError(f"kernel must be kernels.erf, the only compiled one, got {kernel!r}")
         super().__init__(teacher, kernel)
-        V, Q = teacher.W, 1.0 + gram.squared_norms(teacher.W)
+        V, Q = teacher.W, 1.0 + squared_norms(teacher.W)
         self._compiled_teacher = (*_writable(V, teacher.a), Q, np.array_equal(V, np.eye(*V.shape)))
         self._short_teacher = _is_short(V)
 
@@ -110,7 +112,7 @@ def _(L: CompiledLoss, W, a, rtol):
 def _is_short(W):
     # The sum of all squared norms bounds the largest, and is known sooner.
     limit = compiled_kernels.LARGEST_SQUARED_NORM
-    return np.vdot(W, W) <= limit or gram.squared_norms(W).max() <= limit
+    return np.vdot(W, W) <= limit or squared_norms(W).max() <= limit
 
 
 def _writable(*arrays):

@@ -28,7 +28,7 @@ except ImportError:  # Windows
     fcntl = None
     import msvcrt
 
-# The columns: what they mean is said at lib.sweep.sweep.
+# The columns: what they mean is said at `sweep`.
 DTYPE = np.dtype([
     ("k", int), ("n", int), ("seed", int), ("law", "U7"),
     ("loss", float), ("gradient_norm", float), ("status", "U12"), ("end_time", float),
@@ -51,10 +51,19 @@ def read(path):
     return _array(rows[run] for run in sorted(rows)), content.settings
 
 
+def load_sweep(kernel, k):
+    """The flows of a table that comes with the book, as a structured array in the order (n, seed).
+
+    kernel: 'erf' or 'relu'; k: its number of teacher neurons. The columns are those that `sweep` returns.
+    Raises ValueError where there is no such table.
+    """
+    return read(data_file(f"sweep_{kernel}_k{k}.csv"))[0]
+
+
 def data_file(name):
     """Path of a file of book/data: beside lib in a checkout of the book, inside lib where only lib is installed."""
-    here = Path(__file__).parent
-    for folder in (here.parent / "book" / "data", here / "data"):
+    lib = Path(__file__).parents[1]
+    for folder in (lib.parent / "book" / "data", lib / "data"):
         if (folder / name).is_file():
             return folder / name
     raise ValueError(f"name must be a file of book/data, got {name!r}")
@@ -227,8 +236,9 @@ def _regular_file(path):
 
 
 def _header(settings):
-    main = getattr(sys.modules["__main__"], "__spec__", None)
-    command = " ".join(["python -m", main.name, *sys.argv[1:]]) if main is not None else "called from Python"
+    main, command = getattr(sys.modules["__main__"], "__spec__", None), "called from Python"
+    if main is not None:
+        command = " ".join(["python -m", main.name.removesuffix(".__main__"), *sys.argv[1:]])
     command = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in command)  # one line, whatever a path holds
     versions = f"Python {platform.python_version()}, NumPy {np.__version__}, SciPy {scipy.__version__}"
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):

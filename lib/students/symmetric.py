@@ -23,10 +23,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize
 
-from lib import gram, kernels
+from lib import kernels
 from lib.arguments import integer
-from lib.continuation import Pace, Settling, follow, newton
 from lib.networks import Network
+from lib.pairs import from_entries
+from lib.students.continuation import Pace, Settling, follow, newton
 
 
 class Classes(NamedTuple):
@@ -169,7 +170,7 @@ def restricted_loss(kernel, classes, theta):
     a = np.append(theta[_A], 1.0)  # the last is the teacher's
     slopes = quadratic @ theta + linear
     values = 0.5 * (slopes + linear) @ theta + constant
-    pairs = gram.from_entries(*values.T)
+    pairs = from_entries(*values.T)
     g, g_s, g_p = kernel.jet_at(pairs)
     _, _, g_q = kernel.jet_at(pairs.swapped())
     g_ss, g_sp, g_pp, g_pq = kernel.hessian_at(pairs)

@@ -7,14 +7,14 @@ Each function draws one figure and prints one sentence with its numbers. A chapt
 import numpy as np
 
 from lib import kernels
-from lib.averaging import copy_average, copy_average_like, copy_average_loss, partitions
-from lib.flow import glorot, gradient_flow
+from lib.descent.flow import glorot, gradient_flow
 from lib.loss import PopulationLoss
 from lib.networks import Network
-from lib.one_neuron import one_neuron as best_neuron
-from lib.perturbed import perturbed_copies
-from lib.recognition import identify
-from lib.spectrum import copy_average_spectrum, perturbed_copies_spectrum
+from lib.students.averaging import copy_average, copy_average_like, copy_average_loss, partitions
+from lib.students.perturbed import perturbed_copies
+from lib.students.recognition import identify
+from lib.students.single import one_neuron as best_neuron
+from lib.students.spectrum import copy_average_spectrum, perturbed_copies_spectrum
 
 _SIZE = (6.4, 3.4)
 

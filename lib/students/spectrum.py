@@ -7,9 +7,9 @@ In z = a y, y = w / sqrt(1 + |w|^2), half the second variation of (pi/2) L at a 
 
     |sum_i z_i - sum_j p_j|^2 + sum_ii' a_i a_i' h(y_i . y_i') - 2 sum_ij a_i h(y_i . p_j),
 
-with h(t) = arcsin t - t and p_j = e_j / sqrt 2: a stiff linear part, the first order of lib.arcsine, and a soft
-rest. A block is kept as a sum of weighted squares, each coefficient with full relative precision. They are added up,
-and the eigenvalues computed, in as many digits as lie between the stiffest and the softest.
+with h(t) = arcsin t - t and p_j = e_j / sqrt 2: a stiff linear part, the first order of lib.students.arcsine,
+and a soft rest. A block is kept as a sum of weighted squares, each coefficient with full relative precision.
+They are added up, and the eigenvalues computed, in as many digits as lie between the stiffest and the softest.
 """
 
 import decimal
@@ -20,10 +20,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import brentq
 
-from lib.arcsine import COEFFICIENTS, ORDERS, jets
 from lib.arguments import integer, real
-from lib.averaging import group_excess
-from lib.perturbed import erf_perturbed_copies
+from lib.students.arcsine import COEFFICIENTS, ORDERS, jets
+from lib.students.averaging import group_excess
+from lib.students.perturbed import erf_perturbed_copies
 
 
 class Block(NamedTuple):
