@@ -2,7 +2,7 @@
 
     L = CompiledLoss(teacher)
 
-is a PopulationLoss and behaves like one to 1e-12 (tests/lib/test_compiled.py). What makes it fast: no
+is a PopulationLoss and behaves like one to 1e-12 (tests/lib/fast/test_compiled.py). What makes it fast: no
 temporary arrays, symmetric pairs are computed once, teachers that are unit vectors cost no matrix
 product, and a step of a flow is one call. This module and compiled_kernels.py are the only ones that
 need numba (`pip install -e ".[fast]"`); the compiler takes half a minute the first time and keeps its

@@ -170,7 +170,7 @@ KILLS = """
 import os, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, {folder!r})
-from test_sweep import in_process
+from test_run import in_process
 from lib.sweeps import run
 from lib.sweeps.table import read
 
