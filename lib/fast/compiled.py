@@ -62,9 +62,9 @@ class _CompiledOperator(LinearOperator):
         size = W.size + a.size
         super().__init__(np.dtype(np.float64), (size, size))
         V, _, _, unit = loss._compiled_teacher
-        value, self.gradient, state = compiled_kernels.linearise(*_writable(W, a), *loss._compiled_teacher)
+        value, self.gradient, at = compiled_kernels.linearise(*_writable(W, a), *loss._compiled_teacher)
         self.value = value + loss.teacher_energy
-        self._at_student = state, V, unit
+        self._at_student = at, V, unit
 
     def _matvec(self, direction):
         (direction,) = _writable(np.ravel(direction))

@@ -11,6 +11,7 @@ where X = (2/pi) / sqrt(D) and Y = X / D.
 
 import math
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 from numba import config, njit
@@ -22,7 +23,8 @@ SOLVED, FAILED, LONG = 0, 1, 2
 
 _TWO_OVER_PI = 2.0 / math.pi
 
-# (arcsin(x) - x) / x^3 as a polynomial of x^2 in [0, 1/4]: minimax, 1e-16.
+# (arcsin(x) - x) / x^3 as a polynomial of x^2 in [0, 1/4], fitted with mpmath for the least maximal error, 1e-16;
+# tests/lib/fast/test_compiled.py holds the arcsine to NumPy's.
 _C0, _C1, _C2, _C3 = 0.1666666666666695, 0.07499999999726302, 0.044642857578717755, 0.030381917485400308
 _C4, _C5, _C6, _C7 = 0.022373010066676288, 0.017337192543712077, 0.014140941807431192, 0.0102896411236249
 _C8, _C9, _C10 = 0.015445133336819308, -0.006822043980671263, 0.027871289137110143
@@ -46,6 +48,42 @@ def _compiled(function):
             stacklevel=1,
         )
         return njit(**_OPTIONS)(function)
+
+
+class Linearisation(NamedTuple):
+    """What a Hessian-vector product needs at a student W (n, d), a (n,): arrays of NumPy, made once.
+
+    Of pairs of students, (n, n): g, X, g_p, a g_ss, a g_sp, and a X with twice norm_pull on its diagonal. Of
+    students and teachers, (n, k): b X, b t_ss, b t_sp. pull and norm_pull: see `_pulls`. P = 1 + |w|^2 (n,).
+    """
+
+    G: np.ndarray
+    X: np.ndarray
+    p: np.ndarray
+    ss: np.ndarray
+    sp: np.ndarray
+    weights: np.ndarray
+    bX: np.ndarray
+    cross_ss: np.ndarray
+    cross_sp: np.ndarray
+    W: np.ndarray
+    W_transposed: np.ndarray
+    pull: np.ndarray
+    pull_per_dp: np.ndarray
+    a: np.ndarray
+    P: np.ndarray
+    norm_pull: np.ndarray
+
+
+class Workspace(NamedTuple):
+    """Space of one product: W and the direction (U, c) below it, so that one matrix product serves both; its
+    factors (n, 2 n); changes of s (n, n) and of the pull (n, d).
+    """
+
+    both: np.ndarray
+    factors: np.ndarray
+    ds: np.ndarray
+    change: np.ndarray
 
 
 @_inlined
@@ -161,7 +199,7 @@ def value_and_gradient(W, a, V, b, Q, unit):
 
 @_compiled
 def linearise(W, a, V, b, Q, unit):
-    """(loss but for the teacher's own part, gradient, all that a Hessian-vector product needs)."""
+    """(loss but for the teacher's own part, gradient, `Linearisation`)."""
     S, G, X, P, inverse = _own_tables(W)
     T, bX, g = _cross_tables(W, P, inverse, V, b, Q, unit)
     pull, weights, norm_pull = _pulls(W, a, S, X, P, T, bX, V, unit)
@@ -172,8 +210,10 @@ def linearise(W, a, V, b, Q, unit):
     _subtract_teacher(pull_per_dp, cross_sp, V, unit)
     for i in range(len(a)):
         pull_per_dp[i] += (0.5 * (second[i] - cross_second[i]) / P[i] ** 2) * W[i]
-    own, cross = (G, X, p, ss, sp, weights), (bX, cross_ss, cross_sp)
-    return value, gradient, (own, cross, (W, W.T.copy(), pull, pull_per_dp), (a, P, norm_pull))
+    at = Linearisation(
+        G, X, p, ss, sp, weights, bX, cross_ss, cross_sp, W, W.T.copy(), pull, pull_per_dp, a, P, norm_pull
+    )
+    return value, gradient, at
 
 
 @_compiled
@@ -218,33 +258,28 @@ def _cross_second(P, T, bX, Q):
 
 
 @_compiled
-def product(state, V, unit, direction):
+def product(at, V, unit, direction):
     """The Hessian times a direction."""
-    W = state[2][0]
-    work = _workspace(state)
-    work[0][W.size :] = direction
+    work = _workspace(at)
+    work.both[at.W.size :] = direction
     out = np.empty_like(direction)
-    _multiply(state, V, unit, work, out)
+    _multiply(at, V, unit, work, out)
     return out
 
 
 @_compiled
-def _workspace(state):
-    """The direction (U, c) below W, so that one matrix product serves both; and space for its factors."""
-    W, n = state[2][0], len(state[3][0])
+def _workspace(at):
+    W, n = at.W, len(at.a)
     both, factors = np.empty(2 * W.size + n), np.empty((n, 2 * n))
     both[: W.size] = W.ravel()
-    factors[:, n:] = state[0][5]
-    return both, factors, np.empty((n, n)), np.empty_like(W)
+    factors[:, n:] = at.weights
+    return Workspace(both, factors, np.empty((n, n)), np.empty_like(W))
 
 
 @_compiled
-def _multiply(state, V, unit, work, out):
+def _multiply(at, V, unit, work, out):
     """out = Hessian times the direction in the workspace."""
-    G, X, p, ss, sp, weights = state[0]
-    bX, cross_ss, cross_sp = state[1]
-    W, W_transposed, pull, pull_per_dp = state[2]
-    a, P, norm_pull = state[3]
+    G, X, p, ss, sp, weights, bX, cross_ss, cross_sp, W, W_transposed, pull, pull_per_dp, a, P, norm_pull = at
     both, factors, ds, change = work
     n, d = W.shape
     k = V.shape[0]
@@ -289,10 +324,10 @@ def _multiply(state, V, unit, work, out):
 
 
 @_compiled
-def solve(state, V, unit, shift, b, tolerance, most):
-    """Conjugate gradients, as lib.loss._HessianOperator.solve: (whether solved, x, products)."""
-    N, work = b.size, _workspace(state)
-    p = work[0][-N:]
+def solve(at, V, unit, shift, b, tolerance, most):
+    """Conjugate gradients, as the operator of a PopulationLoss: (whether solved, x, products)."""
+    N, work = b.size, _workspace(at)
+    p = work.both[-N:]
     x, r, Ap = np.zeros(N), b.copy(), np.empty(N)
     p[:] = b
     square = np.dot(b, b)
@@ -300,7 +335,7 @@ def solve(state, V, unit, shift, b, tolerance, most):
     for products in range(most):
         if smallest <= tolerance**2:
             return True, x, products
-        _multiply(state, V, unit, work, Ap)
+        _multiply(at, V, unit, work, Ap)
         curvature = 0.0
         for i in range(N):
             Ap[i] += shift * p[i]
@@ -336,7 +371,7 @@ def correct(differences, history_weights, c, absolute, relative, left_over, iter
     W, a = theta[: n * d].reshape(n, d), theta[n * d :]
     if not _is_short(W):
         return LONG, theta, change, value, gradient, 0, total
-    value, gradient, state = linearise(predicted[: n * d].reshape(n, d), predicted[n * d :], V, b, Q, unit)
+    value, gradient, at = linearise(predicted[: n * d].reshape(n, d), predicted[n * d :], V, b, Q, unit)
     small, previous = left_over * absolute * math.sqrt(N), np.inf
     for iteration in range(iterations):
         residual, square = np.empty(N), 0.0
@@ -344,7 +379,7 @@ def correct(differences, history_weights, c, absolute, relative, left_over, iter
             residual[i] = -gradient[i] - (history[i] + change[i]) / c
             square += residual[i] * residual[i]
         tolerance = small / c if iteration else min(small / c, 0.1 * math.sqrt(square))
-        solved, correction, products = solve(state, V, unit, 1.0 / c, residual, tolerance, 2000)
+        solved, correction, products = solve(at, V, unit, 1.0 / c, residual, tolerance, 2000)
         total += products
         if not solved:
             return FAILED, theta, change, value, gradient, iteration, total

@@ -16,8 +16,8 @@ from lib import (
     kernels,
     one_neuron,
     perturbed_copies,
-    symmetric,
 )
+from lib.students import symmetric
 from lib.students.perturbed import erf_perturbed_copies
 from lib.students.symmetric import Classes, restricted_loss, symmetric_network, symmetric_student
 
