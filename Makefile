@@ -103,17 +103,17 @@ bench: .venv/.installed-fast  ## time gradients, Hessian-vector products and who
 # Interrupted, it goes on where it stopped; the committed tables are replaced when the new ones are whole.
 sweep: .venv/.installed-fast  ## run the 1000 flows of k = 50 again, into book/data
 	mkdir -p book/data/running
-	$(BIN)/python -m lib.sweep --k 50 --end-points 25 book/data/running/sweep_erf_k50.csv
+	$(BIN)/python -m lib.sweeps --k 50 --end-points 25 book/data/running/sweep_erf_k50.csv
 	mv book/data/running/sweep_erf_k50.* book/data/
 	rmdir book/data/running
 
 sweeps: sweep  ## and the flows of all the other tables (a quarter of an hour)
 	mkdir -p book/data/running
-	$(BIN)/python -m lib.sweep --k 10 book/data/running/sweep_erf_k10.csv
-	$(BIN)/python -m lib.sweep --k 20 book/data/running/sweep_erf_k20.csv
-	$(BIN)/python -m lib.sweep --k 100 --widths 2-100:2 --seeds 0-9 book/data/running/sweep_erf_k100.csv
+	$(BIN)/python -m lib.sweeps --k 10 book/data/running/sweep_erf_k10.csv
+	$(BIN)/python -m lib.sweeps --k 20 book/data/running/sweep_erf_k20.csv
+	$(BIN)/python -m lib.sweeps --k 100 --widths 2-100:2 --seeds 0-9 book/data/running/sweep_erf_k100.csv
 	for run in "6 0-19" "8 0-99" "10 0-19" "12 0-99" "20 0-19" "50 0-9"; do set -- $$run; \
-		$(BIN)/python -m lib.sweep --k $$1 --seeds $$2 --kernel relu book/data/running/sweep_relu_k$$1.csv || exit 1; done
+		$(BIN)/python -m lib.sweeps --k $$1 --seeds $$2 --kernel relu book/data/running/sweep_relu_k$$1.csv || exit 1; done
 	mv book/data/running/* book/data/
 	rmdir book/data/running
 

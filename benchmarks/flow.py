@@ -15,6 +15,7 @@ import numpy as np
 from scipy.integrate import BDF, LSODA
 
 from lib import Network, PopulationLoss, certify, glorot, gradient_flow, kernels
+from lib.networks import split
 
 BUDGET = 120.0  # seconds after which a competitor is stopped and its time is a lower bound
 
@@ -24,7 +25,7 @@ def losses(k):
     teacher = Network.orthonormal(k, k + 1)
     found = {"NumPy": PopulationLoss(teacher, kernels.erf)}
     try:
-        from lib.compiled import CompiledLoss
+        from lib.fast.compiled import CompiledLoss
     except ImportError:
         return found
     found["compiled"] = CompiledLoss(teacher)
@@ -50,7 +51,7 @@ def scipy_seconds(solver, L, student, **options):
     """Processor time of a SciPy integrator of the same tolerances, and |grad L| where it ended."""
 
     def slope(_, theta):
-        return -L._value_and_gradient(theta[: n * d].reshape(n, d), theta[n * d :])[1]
+        return -L.value_and_gradient(*split(theta, n, d))[1]
 
     n, d = student.n, student.d
     begin = time.process_time()

@@ -1,27 +1,45 @@
-"""Analytic kernels of two-layer networks with Gaussian inputs, and what is built on them.
+"""Two-layer students of two-layer teachers with Gaussian inputs: exact losses, who a student can be, where it goes.
 
-Data flows one way: gram -> kernels -> (bounds) -> loss -> (symmetric -> perturbed, effective -> configurations
--> one_neuron, spectrum; ndf, certificate -> kinks -> flow; accelerator; table) -> sweep -> proofs. Nothing
-lower imports anything higher.
-Students call `checks`, which nothing imports; the ValueErrors of `arguments` are for everyone.
+The core, one module each:
+
+    arguments  checks of arguments       pairs     s, p, q of pairs of vectors, and p q - s^2
+    kernels    E[sigma(w.x) sigma(v.x)]   networks  teachers and students
+    loss       the population loss and its derivatives
+
+and rooms that are built on it:
+
+    students   students that can be written down or solved for, their spectra, and who a given one is
+    descent    gradient flow, and what the point is where it ends
+    fast       twins of both, compiled by numba, that give the same numbers
+    sweeps     flows from many starts, and their tables; `python -m lib.sweeps`
+    proofs     what interval arithmetic proves of perturbed copies; `python -m lib.proofs`, needs python-flint
+    classroom  checks that problem sets call, figures to move by hand, the reader of another package's results
+
+Imports go one way: the core, then students and descent, which do not know of each other, then fast, sweeps and
+classroom, then proofs. What one module takes from another is public, and described where it stands:
+what a kernel offers at `kernels.Kernel`, what a loss offers at `loss.PopulationLoss`.
 """
 
 from lib import kernels
-from lib.bounds import loss_lower_bound
-from lib.certificate import Certificate, certify
-from lib.configurations import Configuration, copy_average, copy_average_like, copy_average_loss, identify, partitions
-from lib.flow import Flow, glorot, gradient_flow
+from lib.classroom import checks, explore
+from lib.descent.certificate import Certificate, certify
+from lib.descent.flow import Flow, glorot, gradient_flow
 from lib.loss import PopulationLoss
 from lib.networks import Network
-from lib.one_neuron import OneNeuron, one_neuron
-from lib.perturbed import perturbed_copies
-from lib.spectrum import (
+from lib.students.averaging import copy_average, copy_average_like, copy_average_loss, partitions
+from lib.students.bounds import loss_lower_bound
+from lib.students.perturbed import perturbed_copies
+from lib.students.recognition import Configuration, identify
+from lib.students.single import OneNeuron, one_neuron
+from lib.students.spectrum import (
     Block,
     PhaseBoundaries,
     copy_average_spectrum,
     perturbed_copies_spectrum,
     phase_boundaries,
 )
+from lib.sweeps.run import sweep
+from lib.sweeps.table import load_sweep
 
 __all__ = [
     "Block",
@@ -33,18 +51,22 @@ __all__ = [
     "PhaseBoundaries",
     "PopulationLoss",
     "certify",
+    "checks",
     "copy_average",
     "copy_average_like",
     "copy_average_loss",
     "copy_average_spectrum",
+    "explore",
     "glorot",
     "gradient_flow",
     "identify",
     "kernels",
+    "load_sweep",
     "loss_lower_bound",
     "one_neuron",
     "partitions",
     "perturbed_copies",
     "perturbed_copies_spectrum",
     "phase_boundaries",
+    "sweep",
 ]

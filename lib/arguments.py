@@ -48,7 +48,7 @@ def finite_array(name, value, ndim=None):
     try:
         array = np.asarray(value)
         if array.dtype == object and not isinstance(value, np.ndarray):  # integers beyond int64, fractions
-            array = np.array([_real(entry) for entry in array.flat]).reshape(array.shape)
+            array = np.array([_as_float(entry) for entry in array.flat]).reshape(array.shape)
     except OverflowError as error:
         raise ValueError(f"{name} must be finite, got {shown(value)}, which float64 cannot hold") from error
     except Exception as error:  # an array of another package may raise anything
@@ -88,7 +88,7 @@ def _refuse_more_than_numbers(name, value, depth=0):
                 raise ValueError(f"{name} must be a plain array, got a {what}: {name}.{method}() may be one")
 
 
-def _real(value):
+def _as_float(value):
     if not _is_number(value, numbers.Real):
         raise TypeError
     return float(value)
@@ -119,7 +119,7 @@ def instance(name, value, kind):
     return value
 
 
-def number(name, value, least, most=np.inf):
+def real(name, value, least, most=np.inf):
     """Return `value` as a float with least <= value <= most; infinite only where `most` is."""
     if not _is_number(value, numbers.Real):
         raise ValueError(f"{name} must be a number, got {shown(value)}")

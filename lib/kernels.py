@@ -13,8 +13,8 @@ has the kernel E g_0(s, p + t, q + t'), because the noise only adds to the two v
 Logistic noise is N(0, t) with a random variance t (Andrews & Mallows 1974, Stefanski 1991), which
 turns the average over t and t' into a rapidly converging sum: see `_logistic_noise`.
 
-Every kernel is symmetric, so a derivative in q is the one in p with the vectors exchanged: the
-private methods give derivatives in s and p only.
+Every kernel is symmetric, so a derivative in q is the one in p with the vectors exchanged:
+`jet_at` and `hessian_at` give derivatives in s and p only.
 """
 
 import sys
@@ -22,8 +22,8 @@ import sys
 import numpy as np
 from scipy import special
 
-from lib import gram
 from lib.arguments import LARGEST_WEIGHT, finite_array, instance
+from lib.pairs import from_entries
 
 _PAIRS_OF_NODES_AT_ONCE = 2**17  # keeps the temporaries of a quadrature in the cache
 
@@ -32,8 +32,11 @@ class Kernel:
     """The kernel of one activation; `kernels.erf` and the others are its instances.
 
     name: the activation's name. noise: a variance that the kernel adds to p and q at least, zero
-    for a homogeneous activation.
+    for a homogeneous activation. sigma: the activation on arrays, its argument unchecked.
     The entries of s, p and q are real numbers or plain arrays of them (see `arguments.finite_array`).
+
+    What the library asks of a kernel is, besides these and `homogeneous`, what `value_at`, `jet_at`
+    and `hessian_at` return at many pairs of vectors at once, `lib.pairs.Pairs`, unchecked.
 
     A kernel is told by what it is, not by its name: `kernel is kernels.erf`. So a copy of one is that one, and
     one that its module holds under its name, as this module does the six, is itself again after a pickle and
@@ -42,7 +45,7 @@ class Kernel:
 
     def __init__(self, name, activation, noise):
         self.name = instance("name", name, str)
-        self._activation = activation
+        self.sigma = activation
         self.noise = noise
 
     def __repr__(self):
@@ -59,9 +62,14 @@ class Kernel:
             return self.name
         return super().__reduce_ex__(protocol)
 
+    @property
+    def homogeneous(self):
+        """Whether sigma(c y) = c sigma(y) for c > 0, so that the kernel is not smooth at zero vectors."""
+        return self.noise == 0.0
+
     def activation(self, x):
         """sigma(x) of finite numbers x, elementwise."""
-        return self._activation(finite_array("x", x))
+        return self.sigma(finite_array("x", x))
 
     def __call__(self, s, p, q):
         """E[sigma(w.x) sigma(v.x)] for s = w.v, p = |w|^2, q = |v|^2; broadcasts over arrays.
@@ -70,7 +78,7 @@ class Kernel:
         their s, p and q in float64; `PopulationLoss` takes the vectors and tells them apart.
         Raises ValueError for entries that are not finite, not those of two vectors, or of vectors longer than 1e30.
         """
-        return self._value(_checked(s, p, q))[()]
+        return self.value_at(_checked(s, p, q))[()]
 
     def gradient(self, s, p, q):
         """First derivatives (g_s, g_p, g_q), each of the broadcast shape.
@@ -78,8 +86,8 @@ class Kernel:
         Raises ValueError also where a homogeneous kernel (relu) has none: at zero vectors, and shorter than 1e-30.
         """
         pairs = self._differentiable(_checked(s, p, q))
-        _, g_s, g_p = self._jet(pairs)
-        _, _, g_q = self._jet(pairs.swapped())
+        _, g_s, g_p = self.jet_at(pairs)
+        _, _, g_q = self.jet_at(pairs.swapped())
         return g_s[()], g_p[()], g_q[()]
 
     def hessian(self, s, p, q):
@@ -88,8 +96,8 @@ class Kernel:
         Raises ValueError also where relu has none: at zero and at parallel vectors.
         """
         pairs = self._twice_differentiable(self._differentiable(_checked(s, p, q)))
-        g_ss, g_sp, g_pp, g_pq = self._hessian(pairs)
-        _, g_sq, g_qq, _ = self._hessian(pairs.swapped())
+        g_ss, g_sp, g_pp, g_pq = self.hessian_at(pairs)
+        _, g_sq, g_qq, _ = self.hessian_at(pairs.swapped())
         return g_ss[()], g_sp[()], g_sq[()], g_pp[()], g_pq[()], g_qq[()]
 
     def _differentiable(self, pairs):
@@ -98,32 +106,32 @@ class Kernel:
     def _twice_differentiable(self, pairs):
         return pairs
 
-    def _value(self, pairs):
-        """g at the pairs of vectors of a gram.Gram."""
+    def value_at(self, pairs):
+        """g at the pairs of vectors, an array of their broadcast shape."""
         raise NotImplementedError
 
-    def _jet(self, pairs):
-        """(g, g_s, g_p)."""
+    def jet_at(self, pairs):
+        """(g, g_s, g_p), likewise."""
         raise NotImplementedError
 
-    def _hessian(self, pairs):
-        """(g_ss, g_sp, g_pp, g_pq)."""
+    def hessian_at(self, pairs):
+        """(g_ss, g_sp, g_pp, g_pq), likewise; where they diverge, what a loss may take in their place."""
         raise NotImplementedError
 
 
 class _Smoothed(Kernel):
-    """A homogeneous kernel averaged over noise of the given variances and weights."""
+    """A homogeneous kernel averaged over noise, of each of the `variances` (m,) with its of the `weights` (m,)."""
 
     def __init__(self, name, activation, variances=(0.0,), weights=(1.0,)):
         super().__init__(name, activation, min(variances))
-        self._variances = np.array(variances)
-        self._weights = np.array(weights)
+        self.variances = np.array(variances)
+        self.weights = np.array(weights)
 
     def _average(self, homogeneous, pairs):
         """Average homogeneous(s, p + t, q + t', determinant) over the noise variances t and t'."""
         s, p, q, gap = pairs
-        if len(self._variances) == 1:
-            t = self._variances[0]
+        if len(self.variances) == 1:
+            t = self.variances[0]
             if t == 0.0:
                 return homogeneous(s, p, q, gap)
             determinant = t * p + (t * q + t * t)
@@ -135,14 +143,14 @@ class _Smoothed(Kernel):
         entries = np.broadcast_arrays(*pairs)
         shape = entries[0].shape
         s, p, q, gap = (entry.reshape(-1, 1, 1) for entry in entries)
-        first, second = self._variances[:, None], self._variances[None, :]
-        step = max(1, _PAIRS_OF_NODES_AT_ONCE // len(self._variances) ** 2)
+        first, second = self.variances[:, None], self.variances[None, :]
+        step = max(1, _PAIRS_OF_NODES_AT_ONCE // len(self.variances) ** 2)
         parts = []
         for start in range(0, max(len(s), 1), step):
             at = slice(start, start + step)
             determinant = gap[at] + (p[at] * second + q[at] * first + first * second)
             values = homogeneous(s[at], p[at] + first, q[at] + second, determinant)
-            parts.append([(value @ self._weights) @ self._weights for value in values])
+            parts.append([(value @ self.weights) @ self.weights for value in values])
         return tuple(np.concatenate(part).reshape(shape) for part in zip(*parts, strict=True))
 
 
@@ -154,15 +162,15 @@ class _SmoothedSign(_Smoothed):
         self._scale = scale * scale
         self._offset = offset * offset
 
-    def _value(self, pairs):
+    def value_at(self, pairs):
         (g,) = self._average(_sign_value, pairs)
         return self._rescale(g) + self._offset if self._offset else self._rescale(g)
 
-    def _jet(self, pairs):
+    def jet_at(self, pairs):
         g, g_s, g_p = (self._rescale(part) for part in self._average(_sign_jet, pairs))
         return g + self._offset if self._offset else g, g_s, g_p
 
-    def _hessian(self, pairs):
+    def hessian_at(self, pairs):
         return tuple(self._rescale(part) for part in self._average(_sign_hessian, pairs))
 
     def _rescale(self, values):
@@ -172,18 +180,18 @@ class _SmoothedSign(_Smoothed):
 class _SmoothedReLU(_Smoothed):
     """sigma(y) = E max(0, y + sqrt(t) z), t drawn from the variances."""
 
-    def _value(self, pairs):
+    def value_at(self, pairs):
         return self._average(_relu_value, pairs)[0]
 
-    def _jet(self, pairs):
+    def jet_at(self, pairs):
         return self._average(_relu_jet, pairs)
 
-    def _hessian(self, pairs):
+    def hessian_at(self, pairs):
         return self._average(_relu_hessian, pairs)
 
     def _differentiable(self, pairs):
         smallest = min(np.min(pairs.p, initial=np.inf), np.min(pairs.q, initial=np.inf))
-        if self.noise == 0.0 and smallest < LARGEST_WEIGHT**-2:
+        if self.homogeneous and smallest < LARGEST_WEIGHT**-2:
             raise ValueError(
                 "p and q must be positive, at least 1e-60: relu's kernel has no derivative at a zero vector, "
                 f"got {smallest}"
@@ -191,7 +199,7 @@ class _SmoothedReLU(_Smoothed):
         return pairs
 
     def _twice_differentiable(self, pairs):
-        if self.noise == 0.0 and np.min(pairs.gap, initial=np.inf) == 0.0:
+        if self.homogeneous and np.min(pairs.gap, initial=np.inf) == 0.0:
             raise ValueError("s^2 must be below p q: relu's kernel has no second derivative in (s, p, q) at parallel "
                              "vectors, got a gap p q - s^2 of 0.0 (the loss has one: PopulationLoss.hessian)")
         return pairs
@@ -205,7 +213,7 @@ class _GELU(Kernel):
     from two integrations by parts of E[X Y Phi(X) Phi(Y)].
     """
 
-    def _value(self, pairs):
+    def value_at(self, pairs):
         s, P, Q, D, root = self._shifted(pairs)
         inverse = 1.0 / P + 1.0 / Q
         plain = s * _opening(s, root) + (pairs.gap + s * s * inverse) / root
@@ -213,13 +221,13 @@ class _GELU(Kernel):
         antipodal = -s * arctan_remainder(_antipodal_tangent(s, root)) + (1.0 - D * inverse) / root
         return np.where(s < -root, antipodal, plain) / (2 * np.pi)
 
-    def _jet(self, pairs):
+    def jet_at(self, pairs):
         s, P, Q, D, root = self._shifted(pairs)
         g_s = _opening(s, root) + s * ((1 / P + 1 / Q) + 1 / D) / root
         g_p = root * (0.5 / P + 1 / P**2) - 0.5 * (Q / P + 1 + Q / D) / root
-        return self._value(pairs), g_s / (2 * np.pi), g_p / (2 * np.pi)
+        return self.value_at(pairs), g_s / (2 * np.pi), g_p / (2 * np.pi)
 
-    def _hessian(self, pairs):
+    def hessian_at(self, pairs):
         s, P, Q, D, root = self._shifted(pairs)
         cubed, fifth = 1 / (D * root), 1 / (D * D * root)
         g_ss = 1 / root + (P + Q + 1) * cubed + 3 * s * s * fifth
@@ -326,7 +334,7 @@ def arctan_remainder(x):
 
 
 def _checked(s, p, q):
-    """Gram of scalar or array entries that are those of two vectors."""
+    """Pairs of scalar or array entries that are those of two vectors."""
     s, p, q = (finite_array(name, value) for name, value in zip("spq", (s, p, q), strict=True))
     for name, value in (("p", p), ("q", q)):
         if (value < 0.0).any():
@@ -342,7 +350,7 @@ def _checked(s, p, q):
         raise ValueError(
             f"s must satisfy s^2 <= p q, got s = {s[excess].flat[0]}, p = {p[excess].flat[0]}, q = {q[excess].flat[0]}"
         )
-    return gram.from_entries(s, p, q)
+    return from_entries(s, p, q)
 
 
 def _logistic_noise(step=0.12):

@@ -11,11 +11,10 @@ Arrays are n x n, n x k and n x d only; nothing of size n x k x d is ever formed
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from lib import gram
 from lib.arguments import LARGEST_WEIGHT, instance, integer
 from lib.kernels import Kernel
-from lib.ndf import NDF
-from lib.networks import Network
+from lib.networks import Network, split
+from lib.pairs import among, between
 
 
 class PopulationLoss:
@@ -25,6 +24,9 @@ class PopulationLoss:
     student of another input dimension, and where the mathematics has no value: under relu at a zero
     incoming vector there is no Hessian, and no gradient unless its outgoing weight is zero too. Of both networks,
     weights are at most 1e30, and under relu vectors shorter than 1e-30 are zero, else ValueError.
+
+    What flows and certificates ask of a loss, on plain arrays: `value_and_gradient(W, a)` and `operator(W, a)`.
+    teacher_energy: E[f_teacher^2], the loss of a student that does nothing.
     """
 
     def __init__(self, teacher, kernel):
@@ -33,24 +35,24 @@ class PopulationLoss:
         self._refuse_extremes("teacher", teacher)
         V, b = teacher.W, teacher.a
         self._weighted_teacher = b[:, None] * V
-        self._teacher_energy = b @ (kernel._value(gram.among(V, kernel.noise)) @ b)
+        self.teacher_energy = b @ (kernel.value_at(among(V, kernel.noise)) @ b)
 
     def __repr__(self):
         return f"PopulationLoss({self.teacher!r}, {self.kernel!r})"
 
     def __call__(self, student):
         """The loss, a float; exact up to rounding, which is about 1e-16 of E[f_teacher^2]."""
-        W, a = self._weights(student)
-        own = self.kernel._value(gram.among(W, self.kernel.noise))
-        cross = self.kernel._value(gram.between(W, self.teacher.W, self.kernel.noise))
-        return float(a @ (own @ a) - 2.0 * (a @ (cross @ self.teacher.a)) + self._teacher_energy)
+        W, a = self.weights(student)
+        own = self.kernel.value_at(among(W, self.kernel.noise))
+        cross = self.kernel.value_at(between(W, self.teacher.W, self.kernel.noise))
+        return float(a @ (own @ a) - 2.0 * (a @ (cross @ self.teacher.a)) + self.teacher_energy)
 
     def gradient(self, student):
         """The gradient, as a Network of the student's shape: dL/dW (n, d) and dL/da (n,)."""
-        W, a = self._weights(student)
+        W, a = self.weights(student)
         self._refuse_kinks(~W.any(axis=1) & (a != 0.0))
-        _, gradient = self._value_and_gradient(W, a)
-        return Network(gradient[: W.size].reshape(W.shape), gradient[W.size :])
+        _, gradient = self.value_and_gradient(W, a)
+        return Network(*split(gradient, *W.shape))
 
     def hessian(self, student):
         """The Hessian (N, N), N = n (d + 1), parameters in the order of `Network.ravel()`.
@@ -59,14 +61,14 @@ class PopulationLoss:
         of terms of size |w| under smooth kernels, or 1 / angle under relu, that cancel: their
         absolute error is about 1e-16 times that, 1e-12 at |w| = 10^4.
         """
-        W, a = self._smooth_weights(student)
+        W, a = self.smooth_weights(student)
         V, b = self.teacher.W, self.teacher.a
         n, d = W.shape
-        own, cross = gram.among(W, self.kernel.noise), gram.between(W, V, self.kernel.noise)
-        G, G_s, G_p = self.kernel._jet(own)
-        _, T_s, T_p = self.kernel._jet(cross)
-        G_ss, G_sp, G_pp, G_pq = self.kernel._hessian(own)
-        T_ss, T_sp, T_pp, _ = self.kernel._hessian(cross)
+        own, cross = among(W, self.kernel.noise), between(W, V, self.kernel.noise)
+        G, G_s, G_p = self.kernel.jet_at(own)
+        _, T_s, T_p = self.kernel.jet_at(cross)
+        G_ss, G_sp, G_pp, G_pq = self.kernel.hessian_at(own)
+        T_ss, T_sp, T_pp, _ = self.kernel.hessian_at(cross)
         pull = _pull(W, a, G_s, G_p, T_s, T_p, self._weighted_teacher, b)
 
         H = np.empty((n * (d + 1), n * (d + 1)))
@@ -94,8 +96,8 @@ class PopulationLoss:
 
         The set-up costs about a gradient, a product somewhat less; memory is O(n (n + k + d)).
         """
-        W, a = self._smooth_weights(student)
-        return self._operator(W, a)
+        W, a = self.smooth_weights(student)
+        return self.operator(W, a)
 
     def monte_carlo(self, student, rng, samples):
         """(mean, standard error) of (f_student - f_teacher)^2 over sampled inputs.
@@ -103,7 +105,7 @@ class PopulationLoss:
         The independent witness of the closed forms. rng: numpy Generator; samples: integer >= 2,
         drawn in batches, so memory does not grow with it.
         """
-        self._weights(student)
+        self.weights(student)
         instance("rng", rng, np.random.Generator)
         samples = integer("samples", samples, least=2)
         batch = max(1, 2**20 // (student.n + self.teacher.n + student.d))
@@ -118,28 +120,26 @@ class PopulationLoss:
             count = total
         return float(mean), float(np.sqrt(squares / (samples - 1) / samples))
 
-    # The next three methods are all that a flow and a certificate call, on plain arrays: lib.compiled replaces them.
-
-    def _value_and_gradient(self, W, a):
-        """The loss, and its gradient in the order of `Network.ravel()`."""
-        G, G_s, G_p = self.kernel._jet(gram.among(W, self.kernel.noise))
-        T, T_s, T_p = self.kernel._jet(gram.between(W, self.teacher.W, self.kernel.noise))
+    def value_and_gradient(self, W, a):
+        """The loss, a float, and its gradient (N,) in the order of `Network.ravel()`; W and a are unchecked."""
+        G, G_s, G_p = self.kernel.jet_at(among(W, self.kernel.noise))
+        T, T_s, T_p = self.kernel.jet_at(between(W, self.teacher.W, self.kernel.noise))
         pull = _pull(W, a, G_s, G_p, T_s, T_p, self._weighted_teacher, self.teacher.a)
-        return self._value_and_gradient_from(a, pull, G @ a, T @ self.teacher.a)
+        return self._assembled(a, pull, G @ a, T @ self.teacher.a)
 
-    def _operator(self, W, a):
-        """The Hessian operator; the loss and the gradient come with it as `value` and `gradient`."""
+    def operator(self, W, a):
+        """The Hessian as a LinearOperator (N, N), with the loss and the gradient there as `value` and `gradient`.
+
+        `solve(shift, b, tolerance)` solves with it: see `_HessianOperator.solve`. W and a are unchecked.
+        """
         return _HessianOperator(self, W, a)
 
-    def _integrator(self, W, a, rtol):
-        """The gradient flow from there, to be taken step by step."""
-        return NDF(self, W, a, rtol)
-
-    def _value_and_gradient_from(self, a, pull, own, cross):
-        value = float(a @ (own - 2.0 * cross) + self._teacher_energy)
+    def _assembled(self, a, pull, own, cross):
+        value = float(a @ (own - 2.0 * cross) + self.teacher_energy)
         return value, np.concatenate((((2.0 * a)[:, None] * pull).ravel(), 2.0 * (own - cross)))
 
-    def _weights(self, student):
+    def weights(self, student):
+        """The student's W and a; raises ValueError where the loss has no value."""
         instance("student", student, Network)
         if student.d != self.teacher.d:
             raise ValueError(f"student must have the teacher's input dimension {self.teacher.d}, got {student.d}")
@@ -151,20 +151,21 @@ class PopulationLoss:
         largest = max(lengths.max(), np.abs(network.a).max())
         if largest > LARGEST_WEIGHT:
             raise ValueError(f"{name} must have weights of at most {LARGEST_WEIGHT:g}, got {largest:g}")
-        if self.kernel.noise == 0.0 and ((lengths > 0.0) & (lengths < 1.0 / LARGEST_WEIGHT)).any():
+        if self.kernel.homogeneous and ((lengths > 0.0) & (lengths < 1.0 / LARGEST_WEIGHT)).any():
             shortest = lengths[lengths > 0.0].min()
             raise ValueError(
                 f"{name} must have incoming vectors that are zero or longer than {1.0 / LARGEST_WEIGHT:g} under "
                 f"{self.kernel.name}, got {shortest:g}"
             )
 
-    def _smooth_weights(self, student):
-        W, a = self._weights(student)
+    def smooth_weights(self, student):
+        """The same; raises ValueError where the loss has no Hessian."""
+        W, a = self.weights(student)
         self._refuse_kinks(~W.any(axis=1))
         return W, a
 
     def _refuse_kinks(self, zero_vectors):
-        if self.kernel.noise == 0.0 and zero_vectors.any():
+        if self.kernel.homogeneous and zero_vectors.any():
             raise ValueError(
                 f"student must have no zero incoming vector: under {self.kernel.name} the loss has only "
                 f"one-sided derivatives there, got w_{zero_vectors.argmax()} = 0"
@@ -195,11 +196,11 @@ class _HessianOperator(LinearOperator):
         size = W.size + a.size
         super().__init__(np.dtype(np.float64), (size, size))
         kernel, V, b = loss.kernel, loss.teacher.W, loss.teacher.a
-        own, cross = gram.among(W, kernel.noise), gram.between(W, V, kernel.noise)
-        G, G_s, G_p = kernel._jet(own)
-        T, T_s, T_p = kernel._jet(cross)
-        G_ss, G_sp, G_pp, G_pq = kernel._hessian(own)
-        T_ss, T_sp, T_pp, _ = kernel._hessian(cross)
+        own, cross = among(W, kernel.noise), between(W, V, kernel.noise)
+        G, G_s, G_p = kernel.jet_at(own)
+        T, T_s, T_p = kernel.jet_at(cross)
+        G_ss, G_sp, G_pp, G_pq = kernel.hessian_at(own)
+        T_ss, T_sp, T_pp, _ = kernel.hessian_at(cross)
         # Whatever does not depend on the direction is weighted and summed over neurons once.
         self._W, self._a, self._V = W, a, V
         self._G, self._G_s, self._G_p = G, G_s, G_p
@@ -208,7 +209,7 @@ class _HessianOperator(LinearOperator):
         self._G_pq_a = G_pq * a
         self._norm_pull = G_p @ a - T_p @ b
         self._pull = _pull(W, a, G_s, G_p, T_s, T_p, loss._weighted_teacher, b)
-        self.value, self.gradient = loss._value_and_gradient_from(a, self._pull, G @ a, T @ b)
+        self.value, self.gradient = loss._assembled(a, self._pull, G @ a, T @ b)
         self._pull_per_dp = self._G_sp_a @ W - self._T_sp_b @ V + (2.0 * (G_pp @ a - T_pp @ b))[:, None] * W
         self._pull_per_U = self._G_s_a + np.diag(2.0 * self._norm_pull)
 
@@ -216,7 +217,7 @@ class _HessianOperator(LinearOperator):
         """Along dW = U, da = c: first the changes of s, p and the teacher's s, then the chain rule."""
         W, a = self._W, self._a
         direction = np.asarray(direction, dtype=np.float64).ravel()
-        U, c = direction[: W.size].reshape(W.shape), direction[W.size :]
+        U, c = split(direction, *W.shape)
         half = U @ W.T
         ds, dp = half + half.T, 2.0 * half.diagonal()
         dt = U @ self._V.T

@@ -66,7 +66,7 @@ class Network:
             raise ValueError(f"x must have {self.d} columns, one for each input, got shape {x.shape}")
         instance("kernel", kernel, Kernel)
         with np.errstate(over="ignore", invalid="ignore"):
-            outputs = kernel._activation(x @ self.W.T) @ self.a
+            outputs = kernel.sigma(x @ self.W.T) @ self.a
         if not np.isfinite(outputs).all():
             raise ValueError(f"x must be small enough for outputs within float64, got {np.abs(x).max():g}")
         return outputs
@@ -82,4 +82,12 @@ class Network:
         theta = finite_array("theta", theta, ndim=1)
         if theta.size != n * (d + 1):
             raise ValueError(f"theta must have n (d + 1) = {n * (d + 1)} entries, got {theta.size}")
-        return cls(theta[: n * d].reshape(n, d), theta[n * d :])
+        return cls(*split(theta, n, d))
+
+
+def split(theta, n, d):
+    """(W, a): the weights (..., n, d) and (..., n) that vectors theta (..., n (d + 1)) hold, as views.
+
+    theta is in the order of `Network.ravel()`, and unchecked.
+    """
+    return theta[..., : n * d].reshape(*theta.shape[:-1], n, d), theta[..., n * d :]

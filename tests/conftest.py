@@ -5,7 +5,7 @@ import built_book
 import hypothesis
 import pytest
 
-from lib.sweep import compile_apart
+from lib.fast.accelerator import compile_apart
 
 # The same examples each time: a test is red because of a change, not because of a day.
 hypothesis.settings.register_profile("book", derandomize=True, deadline=None)
@@ -14,7 +14,7 @@ hypothesis.settings.load_profile("book")
 
 @pytest.fixture(scope="session")
 def compiled_apart():
-    """lib.compiled is on disk before this process loads it, as `compile_apart` explains."""
+    """lib.fast.compiled is on disk before this process loads it, as `compile_apart` explains."""
     compile_apart()
 
 

@@ -21,7 +21,7 @@ from lib import (
     partitions,
     perturbed_copies,
 )
-from lib.perturbed import erf_perturbed_copies
+from lib.students.perturbed import erf_perturbed_copies
 
 TARGET = Path(__file__).parent.parent / "tests" / "book" / "live_golden.json"
 

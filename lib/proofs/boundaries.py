@@ -13,7 +13,7 @@ from flint import arb, fmpq
 from lib.arguments import integer
 from lib.proofs.enclosures import Undecided, pivots, precise, sign
 from lib.proofs.perturbed import enclosure, loss_difference, slope, standard
-from lib.spectrum import phase_boundaries
+from lib.students.spectrum import phase_boundaries
 
 HALF_WIDTH = fmpq(1, 10**10)  # of the enclosures, relative: ten digits
 

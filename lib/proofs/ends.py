@@ -11,7 +11,7 @@ at most delta . H delta / 2 + M |delta|^3 / 6.
 
 The minima are the optimal copy-average, a minimum by the theorem on its spectrum, and perturbed
 copies, whose Hessian's signs are proven for k <= 100 (lib.proofs.table). lambda comes from the
-blocks of lib.spectrum.
+blocks of lib.students.spectrum.
 """
 
 import functools
@@ -22,13 +22,13 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from lib import kernels
-from lib.configurations import copy_average
 from lib.loss import PopulationLoss
 from lib.networks import Network
-from lib.perturbed import erf_perturbed_copies, perturbed_network
-from lib.spectrum import _Across, _along, _coupled, _eigenvalues, perturbed_copies_spectrum
-from lib.sweep import certified_flow
-from lib.table import data_file, read
+from lib.students.averaging import copy_average
+from lib.students.perturbed import erf_perturbed_copies, perturbed_network
+from lib.students.spectrum import Across, coupled, eigenvalues_of, perturbed_copies_spectrum, steps_along
+from lib.sweeps.run import certified_flow
+from lib.sweeps.table import data_file, read
 
 _NEAR = (
     0.01  # of s_i a_i, the most that rho is: a_i and s_i are nearly those of theta* where M is used
@@ -161,8 +161,8 @@ def copy_average_softest(k, n, d):
     N, m = n - 1, float(k - n + 1)
     t = 1 / (2 * m)
     s = math.sqrt(2 / math.pi) * np.sqrt(np.arcsin([0.5, t]))  # of a copy and of the averager
-    copy, averager = _Across.of(1.0), _Across.of(m)
-    own, averaged = _along(1.0) / [1.0, s[0]], _along(m) / [m, s[1]]
+    copy, averager = Across.of(1.0), Across.of(m)
+    own, averaged = steps_along(1.0) / [1.0, s[0]], steps_along(m) / [m, s[1]]
     average = (averager.linear / m, averager.rest / m**2)
     within = (averager.linear / m, averager.within / m**2)
     nobody = np.zeros((1, 0))
@@ -170,14 +170,14 @@ def copy_average_softest(k, n, d):
     def copies(count):
         return [(math.sqrt(count) * copy.linear, copy.rest)] if count > 0 else []
 
-    blocks = [_coupled(averaged, *copies(N))]
+    blocks = [coupled(averaged, *copies(N))]
     if N:
-        blocks += [_coupled(own, *copies(N - 1), average), ([copy.rest], np.eye(1))]
+        blocks += [coupled(own, *copies(N - 1), average), ([copy.rest], np.eye(1))]
     if m > 1.0:
-        blocks.append(_coupled(nobody, *copies(N), within))
+        blocks.append(coupled(nobody, *copies(N), within))
     if d > k:
-        blocks.append(_coupled(nobody, *copies(N), average))
-    return min(_eigenvalues(*block)[0] for block in blocks)
+        blocks.append(coupled(nobody, *copies(N), average))
+    return min(eigenvalues_of(*block)[0] for block in blocks)
 
 
 @functools.lru_cache(1024)

@@ -16,8 +16,8 @@ from typing import NamedTuple
 from flint import arb
 
 from lib.arguments import integer
-from lib.perturbed import erf_perturbed_copies
 from lib.proofs.enclosures import Undecided, krawczyk, newton, pivots, precise, sign
+from lib.students.perturbed import erf_perturbed_copies
 
 
 class Verdict(NamedTuple):

@@ -20,13 +20,13 @@ from typing import NamedTuple
 import flint
 from flint import arb
 
-from lib import table as sweeps
 from lib.proofs.boundaries import enclose_boundaries
 from lib.proofs.enclosures import PRECISION, Undecided, precise
 from lib.proofs.ends import end_of_flow
 from lib.proofs.perturbed import Verdict, prove
-from lib.spectrum import PhaseBoundaries, phase_boundaries
-from lib.table import data_file
+from lib.students.spectrum import PhaseBoundaries, phase_boundaries
+from lib.sweeps import table as sweeps
+from lib.sweeps.table import data_file
 
 LARGEST = 100
 

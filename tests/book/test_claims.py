@@ -40,7 +40,7 @@ def rows(page):
 def references(cell):
     """Labels of {ref} and {prf:ref}, and (test, file) of links to tests."""
     labels = re.findall(r"\{(?:prf:)?ref\}`(?:[^`<]*<)?([\w-]+)>?`", cell)
-    return labels + re.findall(r"\[`(test_\w+)`\]\(https://[^)]*/(tests/\w+/test_\w+\.py)\)", cell)
+    return labels + re.findall(r"\[`(test_\w+)`\]\(https://[^)]*/(tests/[\w/]+/test_\w+\.py)\)", cell)
 
 
 def checking_code(label):

@@ -32,7 +32,7 @@ def test_wheel_of_lib_is_served(lite):
     index = urllib.request.urlopen(f"{lite}/pypi/all.json").read().decode()
     name = next(part for part in index.split('"') if part.startswith("copy_average_book") and part.endswith(".whl"))
     wheel = zipfile.ZipFile(io.BytesIO(urllib.request.urlopen(f"{lite}/pypi/{name}").read()))
-    ours = {f"lib/{path.name}" for path in (ROOT / "lib").glob("*.py")}
+    ours = {path.relative_to(ROOT).as_posix() for path in (ROOT / "lib").rglob("*.py")}
     assert ours <= set(wheel.namelist())
 
 

@@ -28,7 +28,7 @@ from lib import (
     partitions,
     phase_boundaries,
 )
-from lib.perturbed import erf_perturbed_copies
+from lib.students.perturbed import erf_perturbed_copies
 
 GOLDEN = json.loads(TARGET.read_text("utf-8"))
 CHECK = ROOT / "tests" / "book" / "live_golden.js"

@@ -30,8 +30,8 @@ from lib import (
     perturbed_copies_spectrum,
     phase_boundaries,
 )
-from lib.arguments import finite_array, integer, number, shown
-from lib.mlpgradientflow import read_training
+from lib.arguments import finite_array, integer, real, shown
+from lib.classroom.mlpgradientflow import read_training
 
 
 class Table:
@@ -149,14 +149,14 @@ def test_integers_and_numbers():
             integer("k", junk, least=1)
     for junk in (True, np.timedelta64(3, "D"), 1j, "3", None, decimal.Decimal(3), np.array(3.0)):
         with pytest.raises(ValueError, match="k must be a number, got"):
-            number("k", junk, least=1.0)
+            real("k", junk, least=1.0)
     for junk in (0, 10**400, -(10**400), np.nan, 10**5000):
         with pytest.raises(ValueError, match="k must be a number between 1.0 and inf, got"):
-            number("k", junk, least=1.0)
+            real("k", junk, least=1.0)
     with pytest.raises(ValueError, match="k must be at most 9007199254740992, got 1000000000000000000000"):
         integer("k", 10**21, least=1)
-    assert integer("k", np.int8(3), least=1) == 3 and number("k", fractions.Fraction(7, 2), least=1.0) == 3.5
-    assert number("k", np.float32(2.5), least=1.0) == 2.5 and number("k", np.inf, least=1.0) == np.inf
+    assert integer("k", np.int8(3), least=1) == 3 and real("k", fractions.Fraction(7, 2), least=1.0) == 3.5
+    assert real("k", np.float32(2.5), least=1.0) == 2.5 and real("k", np.inf, least=1.0) == np.inf
 
 
 # Any public function on any junk

@@ -20,10 +20,10 @@ from lib import (
     perturbed_copies_spectrum,
     phase_boundaries,
 )
+from lib.classroom.mlpgradientflow import read_training
 from lib.kernels import Kernel
-from lib.mlpgradientflow import read_training
-from lib.perturbed import erf_perturbed_copies
-from lib.symmetric import Classes, symmetric_student
+from lib.students.perturbed import erf_perturbed_copies
+from lib.students.symmetric import Classes, symmetric_student
 
 cloudpickle = pytest.importorskip("cloudpickle", reason="cloudpickle is not installed")
 
@@ -116,7 +116,7 @@ def test_a_loss_has_the_same_values_to_the_last_bit(kernel, way):
 
 def test_a_compiled_loss_has_the_same_values_to_the_last_bit(compiled_apart):
     pytest.importorskip("numba", reason="numba is not installed")
-    from lib.compiled import CompiledLoss
+    from lib.fast.compiled import CompiledLoss
 
     for teacher in (TEACHER, Network.orthonormal(5)):
         L = CompiledLoss(teacher)
@@ -127,7 +127,7 @@ def test_a_compiled_loss_has_the_same_values_to_the_last_bit(compiled_apart):
 class Cubed(Kernel):
     """A user's kernel, that of x^3: E[(w.x)^3 (v.x)^3] = 9 s p q + 6 s^3."""
 
-    def _value(self, pairs):
+    def value_at(self, pairs):
         return 9 * pairs.s * pairs.p * pairs.q + 6 * pairs.s**3
 
 

@@ -267,9 +267,9 @@ def test_loss_is_positive_and_zero_at_the_teacher(kernel, n, k, d, seed):
     """Up to rounding of the teacher's own energy E[f^2], which is what cancels."""
     teacher, student = problem(seed, n, k, d)
     loss = PopulationLoss(teacher, kernel)
-    assert loss(student) >= -1e-13 * loss._teacher_energy
-    assert abs(loss(teacher)) <= 1e-13 * loss._teacher_energy
-    assert np.abs(loss.gradient(teacher).ravel()).max() <= 1e-12 * (1 + loss._teacher_energy)
+    assert loss(student) >= -1e-13 * loss.teacher_energy
+    assert abs(loss(teacher)) <= 1e-13 * loss.teacher_energy
+    assert np.abs(loss.gradient(teacher).ravel()).max() <= 1e-12 * (1 + loss.teacher_energy)
 
 
 def test_relu_says_where_it_has_no_derivative():

@@ -132,7 +132,7 @@ def test_the_book_is_built_in_a_clean_room(hostile, tmp_path):
 def test_tests_refuse_to_run_without_asserts():
     """pytest warns of it, and a warning is an error here."""
     environment = {"PATH": os.environ["PATH"], "PYTHONOPTIMIZE": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "tests/lib/test_gram.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "tests/lib/test_pairs.py"]
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert result.returncode != 0 and "assert statements are not executed" in result.stderr
 

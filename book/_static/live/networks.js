@@ -96,7 +96,7 @@ const Networks = (() => {
     };
   }
 
-  /** {alpha, beta, gamma, a, loss, excess} of perturbed copies for real 2 <= n < k, or null where none is found: lib/perturbed.py. */
+  /** {alpha, beta, gamma, a, loss, excess} of perturbed copies for real 2 <= n < k, or null where none is found: lib/students/perturbed.py. */
   function perturbedCopies(k, n) {
     // At n = 2 a guess; else continued from the teacher at n -> k by secant steps in log n.
     const theta = n === 2 ? newton([(Math.sqrt(k) + Math.SQRT2) / 4, 0, 0, k / 2], k, n) : continueFromTeacher(k, n);

@@ -1,0 +1,138 @@
+"""One figure per chapter to move by hand, for readers with a running kernel.
+
+Each function draws one figure and prints one sentence with its numbers. A chapter hands it to
+`ipywidgets.interact`; it can be called on its own as well. Needs matplotlib, which lib does not.
+"""
+
+import numpy as np
+
+from lib import kernels
+from lib.descent.flow import glorot, gradient_flow
+from lib.loss import PopulationLoss
+from lib.networks import Network
+from lib.students.averaging import copy_average, copy_average_like, copy_average_loss, partitions
+from lib.students.perturbed import perturbed_copies
+from lib.students.recognition import identify
+from lib.students.single import one_neuron as best_neuron
+from lib.students.spectrum import copy_average_spectrum, perturbed_copies_spectrum
+
+_SIZE = (6.4, 3.4)
+
+
+def kernel(name="erf", student_norm=1.0, teacher_norm=1.0):
+    """The kernel over the angle between two incoming vectors of the given lengths."""
+    import matplotlib.pyplot as plt
+
+    kernel = getattr(kernels, name)
+    angle = np.linspace(0.0, np.pi, 181)
+    g = kernel(student_norm * teacher_norm * np.cos(angle), student_norm**2, teacher_norm**2)
+    _, ax = plt.subplots(figsize=_SIZE, layout="constrained")
+    ax.plot(np.degrees(angle), g)
+    ax.axhline(0.0, color="0.7", lw=0.8)
+    ax.set(xlabel="angle in degrees", ylabel="$E[\\sigma(w\\cdot x)\\,\\sigma(v\\cdot x)]$", xticks=range(0, 181, 45))
+    print(f"{name}: g = {g[0]:.6f} at equal, {g[90]:.6f} at orthogonal, {g[-1]:.6f} at opposite directions")
+    plt.show()
+
+
+def valley(sizes=(1, 1, 4), reach=1.0):
+    """The loss from a copy-average along the softest and along the stiffest eigenvector of its Hessian."""
+    import matplotlib.pyplot as plt
+
+    student = copy_average(sizes)
+    L = PopulationLoss(Network.orthonormal(student.d), kernels.erf)
+    eigenvalues, directions = np.linalg.eigh(L.hessian(student))
+    steps = np.linspace(-reach, reach, 101)
+    _, ax = plt.subplots(figsize=_SIZE, layout="constrained")
+    for which, label in [(0, "softest"), (-1, "stiffest")]:
+        path = student.ravel() + np.multiply.outer(steps, directions[:, which])
+        losses = [L(Network.unravel(theta, student.n, student.d)) for theta in path]
+        ax.plot(steps, losses, label=f"{label}: eigenvalue {eigenvalues[which]:.2e}")
+    ax.set(xlabel="distance from the copy-average", ylabel="loss $L$")
+    ax.legend()
+    print(f"groups {sizes}: loss {L(student):.6f}, {(eigenvalues < -1e-10).sum()} ways down")
+    plt.show()
+
+
+def sharings(k=8, n=3):
+    """The losses of all partitions of k teachers among n students, in order, and that of perturbed copies."""
+    import matplotlib.pyplot as plt
+
+    n = min(n, k)
+    groups = sorted(partitions(k, n), key=copy_average_loss)
+    losses = copy_average_loss(np.array(groups))
+    _, ax = plt.subplots(figsize=_SIZE, layout="constrained")
+    ax.plot(np.arange(1, len(losses) + 1), losses, "o", ms=3, label="copy-average")
+    if 2 <= n < k:
+        rival = PopulationLoss(Network.orthonormal(k), kernels.erf)(perturbed_copies(kernels.erf, k, n))
+        ax.axhline(rival, color="tab:orange", label=f"perturbed copies {rival:.6f}")
+    ax.set(xlabel="rank of the partition", ylabel="loss $L$")
+    ax.legend()
+    print(f"best of {len(groups)} partitions: {groups[0]}, loss {losses[0]:.6f}")
+    plt.show()
+
+
+def one_neuron(name="erf", k=5):
+    """The loss of one neuron at equal angles over its length r, at the best outgoing weight, and its optimum."""
+    import matplotlib.pyplot as plt
+
+    kernel, best = getattr(kernels, name), best_neuron(getattr(kernels, name), k)
+    r = best.r * np.geomspace(0.1, 10.0, 201)
+    overlap, own = kernel(r / np.sqrt(k), r * r, 1.0), kernel(r * r, r * r, r * r)
+    teachers = kernel(1.0, 1.0, 1.0) * k + kernel(0.0, 1.0, 1.0) * k * (k - 1)
+    _, ax = plt.subplots(figsize=_SIZE, layout="constrained")
+    ax.semilogx(r, teachers - (k * overlap) ** 2 / own)
+    ax.plot(best.r, best.loss, "o", color="tab:orange")
+    ax.set(xlabel="length $r=|w|$", ylabel="loss $L$ at the best $a$")
+    print(f"{name}, k = {k}: a = {best.a:.6f}, r = {best.r:.6f}, loss {best.loss:.6f}")
+    plt.show()
+
+
+def flow(k=6, n=4, seed=0, law="normal"):
+    """A gradient flow of an erf student from a Glorot start: its loss, and the cosines where it ends."""
+    import matplotlib.pyplot as plt
+
+    n, L = min(n, k), PopulationLoss(Network.orthonormal(k), kernels.erf)
+    run = gradient_flow(L, glorot(np.random.default_rng(seed), n, k, law))
+    cosines = run.student.W / np.linalg.norm(run.student.W, axis=1, keepdims=True)
+    _, (left, right) = plt.subplots(1, 2, figsize=_SIZE, layout="constrained")
+    left.loglog(run.times[1:], run.losses[1:])
+    left.set(xlabel="time", ylabel="loss $L$")
+    right.imshow(np.sign(run.student.a)[:, None] * cosines, cmap="coolwarm", vmin=-1, vmax=1, aspect="auto")
+    right.set(xlabel="teacher $j$", ylabel="student $i$", title="cosines at the end")
+    end = identify(run.student, k)
+    print(f"{run.status} at {end.kind} {end.sizes or ''}: loss {run.losses[-1]:.6f}".replace("  ", " "))
+    plt.show()
+
+
+def spectrum(k=50, n=25):
+    """The Hessian's eigenvalues at the optimal copy-average and at perturbed copies; hollow if negative."""
+    import matplotlib.pyplot as plt
+
+    n = min(n, k - 1)
+    _, ax = plt.subplots(figsize=_SIZE, layout="constrained")
+    softest = []
+    for height, blocks in enumerate([copy_average_spectrum(k, n), perturbed_copies_spectrum(k, n)]):
+        values = np.array([value for block in blocks for value in block.eigenvalues])
+        softest.append(values.min())
+        color = ["tab:blue", "tab:orange"][height]
+        ax.scatter(abs(values), 0 * values + height, facecolor=np.where(values < 0, "none", color), edgecolor=color)
+    ax.set(xscale="log", xlabel="size of the eigenvalue", ylim=(-0.5, 1.5))
+    ax.set_yticks([0, 1], ["copy-average", "perturbed copies"])
+    print(f"k = {k}, n = {n}: smallest {softest[0]:.6e} at copy-average, {softest[1]:.6e} at perturbed copies")
+    plt.show()
+
+
+def two_kinds(name="relu", k=8, n=4):
+    """Both kinds of student, copies with one averager and copies only, as heat maps of a_i w_i."""
+    import matplotlib.pyplot as plt
+
+    n, kernel = min(n, k - 1), getattr(kernels, name)
+    L = PopulationLoss(Network.orthonormal(k), kernel)
+    students = [copy_average_like(kernel, k, n), perturbed_copies(kernel, k, n)]
+    _, axes = plt.subplots(1, 2, figsize=_SIZE, layout="constrained")
+    for ax, student, title in zip(axes, students, ["with an averager", "copies only"], strict=True):
+        strength = student.a[:, None] * student.W
+        ax.imshow(strength, cmap="coolwarm", vmin=-2, vmax=2, aspect="auto")
+        ax.set(title=f"{title}: $L$ = {L(student):.6f}", xlabel="teacher $j$", ylabel="student $i$")
+    print(f"{name}: loss {L(students[0]):.6f} with an averager, {L(students[1]):.6f} with copies only")
+    plt.show()

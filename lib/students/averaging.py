@@ -1,0 +1,137 @@
+"""Copy-average: every neuron represents a group of teachers of its own, which it copies or averages.
+
+For erf a neuron copies a group of one and averages a larger one, and the losses of groups add up. Under
+another kernel the optimal copy-average has a relative of less symmetry, `copy_average_like`.
+"""
+
+import math
+
+import numpy as np
+
+from lib import kernels
+from lib.arguments import instance, integer, shown
+from lib.kernels import Kernel
+from lib.networks import Network
+from lib.students.arcsine import AT_HALF, LOST, ORDERS
+from lib.students.symmetric import Classes, checked_flipped, symmetric_copies
+
+
+def copy_average(sizes, d=None):
+    """The student that copies and averages: one neuron for each group of consecutive teachers.
+
+    sizes: the n group sizes; teachers are e_1, ..., e_k with k = sum(sizes). Group of size l:
+    w = sum_j e_j / sqrt(l (2 l - 1)), a = l. Returns a Network (n, d), d = k if None.
+    A critical point of the erf loss for every sizes (arXiv:2311.01644); least for (1, ..., 1, k - n + 1).
+    Raises ValueError unless sizes are integers >= 1 and d is an integer >= k.
+    """
+    sizes = _group_sizes(sizes)
+    if sizes.ndim != 1:
+        raise ValueError(f"sizes must have 1 dimension(s), got shape {sizes.shape}")
+    k = integer("sizes", sum(sizes.tolist()), least=1)  # no sum of NumPy's integers, which may overflow
+    d = k if d is None else integer("d", d, least=k)
+    W = np.zeros((len(sizes), d))
+    group = np.repeat(np.arange(len(sizes)), sizes.astype(np.int64))
+    W[group, np.arange(k)] = averaging_weight(sizes.astype(np.float64))[group]
+    return Network(W, sizes.astype(np.float64))
+
+
+def copy_average_like(kernel, k, n, d=None, flipped=0):
+    """What is left of the optimal copy-average under another kernel: n - 1 near copies and a near average.
+
+    Copy i copies teacher i of e_1, ..., e_k and has weights on the others; the last neuron averages the others
+    and has weights on the copied ones: see `lib.students.symmetric`. The last `flipped` copies are flipped, as in
+    `perturbed_copies`. Returns a Network (n, d), d = k if None, with a = 1 for relu; the teacher itself
+    at n = k, the optimum of `one_neuron` at n = 1; for erf `copy_average` of (1, ..., 1, k - n + 1).
+    A critical point up to rounding, as `perturbed_copies` is.
+    Raises ValueError unless kernel is a Kernel, 1 <= n <= k <= d and 0 <= flipped < n (0 for erf), and where
+    no such point is found.
+    """
+    instance("kernel", kernel, Kernel)
+    n = integer("n", n, least=1)
+    k = integer("k", k, least=n)
+    d = k if d is None else integer("d", d, least=k)
+    flipped = checked_flipped(flipped, n - 1, kernel)
+    if n == k and not flipped:
+        return Network.orthonormal(k, d)
+    if kernel is kernels.erf:
+        return copy_average([1] * (n - 1) + [k - n + 1], d)
+    return symmetric_copies(kernel, d, Classes(n - 1 - flipped, flipped, k - n + 1, 1))
+
+
+def copy_average_loss(sizes):
+    """Loss of `copy_average(sizes)`, to 14 digits for every group size: sum of `group_loss` over groups.
+
+    sizes: n integers -> float, or an integer array (..., n) -> array (...), summed over the last
+    axis. Raises ValueError unless sizes are integers >= 1.
+    """
+    sizes = _group_sizes(sizes)
+    try:
+        with np.errstate(over="raise"):
+            return group_loss(sizes.astype(np.float64)).sum(axis=-1)[()]
+    except (OverflowError, FloatingPointError) as error:
+        raise ValueError(f"sizes must be below 1e308, the largest float64, got {shown(sizes)}") from error
+
+
+def partitions(k, n):
+    """Iterator over all partitions of k into exactly n parts >= 1, each once, as tuples.
+
+    The parts of a tuple ascend and the tuples come in lexicographic order, so that the first is the
+    optimal (1, ..., 1, k - n + 1). Constant memory. Raises ValueError, at the call, unless n and k
+    are integers with 1 <= n <= k.
+    """
+    n = integer("n", n, least=1)
+    return _ascending_partitions(integer("k", k, least=n, most=math.inf), n)
+
+
+def group_loss(l):
+    """Loss of an averaged group of real size l >= 1: (2/pi) (l arcsin(1/2) - l^2 arcsin(1/(2 l))).
+
+    Every term of the sum is positive and vanishes at l = 1: nothing cancels. Broadcasts.
+    """
+    return (l - 1.0) * LOST + group_excess(l)
+
+
+def group_excess(l):
+    """The part of `group_loss` that stays bounded: (2/pi) sum_q c_q 2^-q (1 - l^(2 - q))."""
+    log_l = np.log(l)
+    return -2 / np.pi * sum(c * np.expm1((2 - q) * log_l) for q, c in zip(ORDERS, AT_HALF, strict=True))
+
+
+def averaging_weight(l):
+    """The weight of an averager on each teacher of its group of real size l >= 1; 1 for a copy. Broadcasts."""
+    return 1.0 / np.sqrt(l * (2.0 * l - 1.0))
+
+
+def _group_sizes(sizes):
+    """sizes as an array of integers >= 1 with at least one group; Python integers stay exact."""
+    if isinstance(sizes, (range, list, tuple)):
+        try:
+            array = np.array(sizes, dtype=object)
+        except Exception as error:  # an array of another package may raise anything
+            raise ValueError(f"sizes must hold integers, got {shown(sizes)}") from error
+    else:
+        array = sizes if type(sizes) is np.ndarray else np.array(None)
+    if array.ndim == 0 or array.shape[-1] == 0:
+        raise ValueError(f"sizes must hold at least one group size, got {shown(sizes)}: a list, tuple or plain array")
+    # Of an integer array the least entry tells; of anything else every entry is asked for its type.
+    if array.dtype.kind in "iu":
+        integer("sizes", array.min(initial=1), least=1)
+        return array
+    exact = [integer("sizes", size, least=1, most=math.inf) for size in array.flat]
+    return np.array(exact, dtype=object).reshape(array.shape)
+
+
+def _ascending_partitions(k, n):
+    parts = [1] * (n - 1) + [k - n + 1]
+    while True:
+        yield tuple(parts)
+        # Raise the last part that can be raised, and make what follows as small as possible.
+        rest = parts[-1]
+        for i in range(n - 2, -1, -1):
+            rest += parts[i]
+            raised = parts[i] + 1
+            if raised * (n - i) <= rest:
+                break
+        else:
+            return
+        parts[i:] = [raised] * (n - 1 - i) + [rest - raised * (n - 1 - i)]

@@ -1,0 +1,206 @@
+"""Perturbed copies: the other minimum of a student, for erf solved in its 4 numbers.
+
+n neurons each copy one of k orthonormal teachers and share the k - n others evenly. By symmetric
+criticality a critical point of the loss restricted to such students is one of the whole loss.
+
+For erf the loss is the sum over odd orders of lib.students.arcsine, in y = w / sqrt(1 + |w|^2) and p_j = e_j / sqrt 2.
+For other kernels see lib.students.symmetric.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from lib import kernels
+from lib.arguments import instance, integer
+from lib.kernels import Kernel
+from lib.networks import Network
+from lib.students.arcsine import COEFFICIENTS, LARGEST_ARGUMENT, LOST, ORDERS, jets
+from lib.students.continuation import Chart, Pace, Settling, follow, newton
+from lib.students.symmetric import Classes, checked_flipped, symmetric_copies
+
+_S = math.sqrt(0.5)  # |p_j|
+_SETTLING = Settling(near=1e-8, most=10)
+_PACE = Pace(first=0.2, growth=1.5, longest=1.0, shortest=1e-4)  # in log n
+
+
+class PerturbedCopies(NamedTuple):
+    """The 4 numbers of perturbed copies, w_i = alpha e_i + beta sum_{j <= n, j != i} e_j + gamma sum_{j > n} e_j
+    with outgoing weight a, their loss, and excess: what the loss exceeds (k - n) (2/pi) (pi/6 - 1/2) by,
+    as `group_excess(k - n + 1)` is for copy-average. The losses, order k, agree but for their excess, order 1.
+    """
+
+    alpha: float
+    beta: float
+    gamma: float
+    a: float
+    loss: float
+    excess: float
+
+
+def perturbed_copies(kernel, k, n, d=None, flipped=0):
+    """The student of n perturbed copies: each copies a teacher and all share the k - n others.
+
+    Neuron i copies teacher i of e_1, ..., e_k; see `PerturbedCopies` for erf, `lib.students.symmetric` for others.
+    The last `flipped` of the neurons copy with the opposite sign, w_i near -e_i, which has its reason
+    where sigma(-y) = sigma(y) - y: relu, softplus, gelu. Such points exist for some n and `flipped` only.
+    Returns a Network (n, d), d = k if None, with a = 1 for relu; the teacher itself at n = k. It is a
+    critical point, and a minimum only for n large enough (theory: for erf n >= 22 at k = 50).
+    The gradient is zero to rounding of the weights: for erf |gradient| <= sqrt(n) max(1e-12, 5e-15 a sqrt(k)),
+    where a is huge if n is small: 5884 at k = 1000, n = 3; for relu it is <= 1e-12 sqrt(n) up to k = 50,
+    1e-11 sqrt(n) at k = 100 and 3e-9 sqrt(n) at k = 1000, n = 2, where the neurons are nearly parallel.
+    Raises ValueError for another kernel, unless 2 <= n <= k <= d and 0 <= flipped <= n, for erf unless
+    flipped = 0, and where no such point is found.
+    """
+    instance("kernel", kernel, Kernel)
+    n = integer("n", n, least=2)
+    k = integer("k", k, least=n)
+    d = k if d is None else integer("d", d, least=k)
+    flipped = checked_flipped(flipped, n, kernel)
+    if n == k and not flipped:
+        return Network.orthonormal(k, d)
+    if kernel is kernels.erf:
+        return perturbed_network(erf_perturbed_copies(k, n), d, np.arange(k), np.arange(n))
+    return symmetric_copies(kernel, d, Classes(n - flipped, flipped, k - n, 0))
+
+
+@np.errstate(over="ignore", invalid="ignore")  # a guess far off overflows, and is refused
+def erf_perturbed_copies(k, n):
+    """`PerturbedCopies` under erf for real 2 <= n < k, by continuation in n from the teacher at n = k.
+
+    For k >= 22 the branch folds below n = 2.18 (n = 2.034 at k = 50) and returns to n = 2, where an
+    asymptotic guess replaces the continuation; between 2 and the fold, ValueError. Cost independent
+    of k and n; accurate up to k = 1e18.
+    """
+    k, n = float(k), float(n)
+    if not 2.0 <= n < k < math.inf:
+        raise ValueError(f"n must be at least 2 and below k = {k}, got {n}")
+    # At n = 2 and large k: a = k / 2, y_1 - y_2 = (e_1 - e_2) / sqrt(k), and the linear part matched.
+    theta = _newton([(math.sqrt(k) + 2 * _S) / 4, 0.0, 0.0, k / 2], k, n) if n == 2.0 else _continue_from_teacher(k, n)
+    if theta is None or not _is_perturbed_copies(theta, n):
+        raise ValueError(f"n must be where perturbed copies exist: none were found for k = {k:g}, n = {n:g}")
+    return _numbers(theta, k, n)
+
+
+def perturbed_network(numbers, d, teachers, copied):
+    """Network (len(copied), d): neuron i copies coordinate copied[i], all share the rest of teachers."""
+    n = len(copied)
+    W = np.zeros((n, d))
+    W[:, teachers] = numbers.gamma
+    W[:, copied] = numbers.beta
+    W[np.arange(n), copied] = numbers.alpha
+    return Network(W, np.full(n, numbers.a))
+
+
+# The reduced problem. theta = (A, rho, sigma, a), where (A, B, G) = a y are the weights of neuron i on
+# its own, another copied and an uncopied teacher, and the linear part of the student misses that of
+# the teachers by rho = A + (n - 1) B - 1/sqrt 2 on each copied and sigma = n G - 1/sqrt 2 on each
+# uncopied one. With m = k - n,
+#   (pi/2) (L / n) = rho^2 + (m/n) sigma^2 + a^2 [h(C_0) + (n - 1) h(C)]
+#                    - 2 a [h(D_A) + (n - 1) h(D_B) + m h(D_G)] + constant,    h(t) = arcsin t - t,
+# C_0 = |y|^2, C = y_i . y_j, D = y . p_j. All terms are of order 1 or smaller: k / n may be 1e7.
+
+
+def _weights(theta, n):
+    """(A, B, G) = a y."""
+    A, rho, sigma, _ = theta
+    return np.array([A, (_S + rho - A) / (n - 1), (_S + sigma) / n])
+
+
+def _products(z, k, n):
+    """The matrices of |z|^2 and z_i . z_j as quadratic forms in z = (A, B, G), applied to z: (2, 3)."""
+    A, B, G = z
+    return np.array([[A, (n - 1) * B, (k - n) * G], [B, A + (n - 2) * B, (k - n) * G]])
+
+
+def _derivatives(theta, k, n):
+    """Gradient (4,), Hessian (4, 4) of (pi/2) (L / n) in theta, and the largest argument of h.
+
+    Each term is weight a^e h(T / a^e) with T quadratic (e = 2) or linear (e = 1) in (A, B, G).
+    """
+    a = theta[3]
+    z = _weights(theta, n)
+    Mz = _products(z, k, n)
+    e = np.array([2.0, 2.0, 1.0, 1.0, 1.0])
+    weight = np.array([1.0, n - 1, -2.0, -2 * (n - 1), -2 * (k - n)])
+    t = np.concatenate((Mz @ z, _S * z)) / a**e
+    _, slope, curvature, rest = jets(t)
+
+    J = np.array([[1.0, 0, 0, 0], [-1 / (n - 1), 1 / (n - 1), 0, 0], [0, 0, 1 / n, 0]])  # dz / dtheta
+    dT = np.concatenate((2 * Mz @ J, _S * J))
+    stiff = np.array([0.0, 2.0, 2 * (k - n) / n, 0.0])
+    gradient = (weight * slope) @ dT + stiff * theta
+    gradient[3] += (weight * e * a ** (e - 1)) @ rest
+
+    dT[:, 3] = -e * t * a ** (e - 1)  # now a^e dt / dtheta
+    hessian = dT.T @ ((weight * curvature / a**e)[:, None] * dT) + np.diag(stiff)
+    for share, column in zip(weight[:2] * slope[:2], _products(np.eye(3), k, n), strict=True):
+        hessian += 2 * share * J.T @ column @ J
+    hessian[3, 3] += 2 * (weight[:2] @ rest[:2])
+    return gradient, hessian, np.abs(t).max()
+
+
+def _newton(theta, k, n):
+    """The critical point that Newton's method reaches from theta, or None if it does not settle."""
+
+    def derivatives(theta):
+        if not (theta[3] > 0.0 and np.isfinite(theta).all()):
+            return None
+        *found, argument = _derivatives(theta, k, n)
+        return found if argument < LARGEST_ARGUMENT else None
+
+    return newton(derivatives, np.array(theta), _relative_size, _SETTLING)
+
+
+def _relative_size(step, theta):
+    return np.abs(step / np.maximum(1.0, np.abs(theta))).max()
+
+
+def _continue_from_teacher(k, n):
+    """theta at n, by secant steps in log n from the limit (1/sqrt 2, 0, 0, 1) of n -> k; None if stuck."""
+    target = math.log1p((k - n) / n)
+
+    def solve(there, guess):
+        theta = _newton(guess, k, n if there == target else k * math.exp(-there))
+        return None if theta is None or theta[0] <= 0.0 or theta[3] <= 0.0 else theta
+
+    def close(found, guess):
+        return np.abs(found - guess).max() < 0.15
+
+    return follow(solve, np.array([_S, 0.0, 0.0, 1.0]), 0.0, target, _PACE, close, Chart(_log, _exp))
+
+
+def _log(theta):
+    """A and a vary by powers of n / k: they are continued by their logarithms."""
+    return np.array([math.log(theta[0]), theta[1], theta[2], math.log(theta[3])])
+
+
+def _exp(logs):
+    return np.array([np.exp(logs[0]), logs[1], logs[2], np.exp(logs[3])])
+
+
+def _is_perturbed_copies(theta, n):
+    """A > G > 0 >= B and a >= 1, up to the rounding that is left of B and a - 1 at k > 1e12.
+
+    No other symmetric critical point passes: equal neurons (the average of all) have A = B.
+    """
+    A, B, G = _weights(theta, n)
+    return A > G > 0.0 and (n - 1) * B < 1e-12 and theta[3] > 1 - 1e-12
+
+
+def _numbers(theta, k, n):
+    """PerturbedCopies of theta; the excess is a sum of terms that are small themselves."""
+    rho, sigma, a = (float(entry) for entry in theta[1:])
+    y = _weights(theta, n) / a
+    squared_norm, C = _products(y, k, n) @ y
+    other = (n - 1) * y[1] ** 2 + (k - n) * y[2] ** 2
+    # c_q (a^2 |y|^2q - 2 a (A/a)^q 2^-q/2 + 2^-q), first with |y| for A / a, then what that changed.
+    power, teachers = math.sqrt(squared_norm) ** ORDERS, _S**ORDERS
+    change = np.expm1(0.5 * ORDERS * math.log1p(-other / squared_norm))
+    own = COEFFICIENTS @ ((a * power - teachers) ** 2 - 2 * a * teachers * power * change)
+    h_C, h_B, h_G = jets(np.array([C, _S * y[1], _S * y[2]]))[0]
+    cross = (n - 1) * a * (a * h_C - 2 * h_B) - 2 * a * (k - n) * h_G
+    excess = float(2 / np.pi * (n * rho**2 + (k - n) * sigma**2 + n * own + n * cross))
+    w = (float(entry) for entry in y / math.sqrt(1.0 - squared_norm))
+    return PerturbedCopies(*w, a, (k - n) * LOST + excess, excess)

@@ -1,0 +1,116 @@
+"""The best single neuron (n = 1) for an orthonormal teacher of k neurons.
+
+The loss depends on the student only through a, r = |w| and the cosines u_j = w.v_j / r with
+sum u_j^2 <= 1. At equal cosines u_j = 1 / sqrt(k), where the optimum lies (see the chapter
+one_neuron), two numbers are left:
+
+    L(a, r) = a^2 G(r) - 2 a k T(r) + E[f_teacher^2],
+    G(r) = g(r^2, r^2, r^2),   T(r) = g(r / sqrt(k), r^2, 1).
+
+For given r the best a is k T / G. What is left is one equation in r, d log T / dr = (1/2) d log G / dr.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import brentq
+
+from lib import kernels
+from lib.arguments import instance, integer
+from lib.kernels import Kernel, arctan_remainder
+from lib.students.averaging import copy_average_loss
+
+# r sqrt(k) is 1 at k = 1 and tends to a constant between 0.5 and 0.9 as k grows (chapter one_neuron).
+_BRACKET = 0.1, 3.0
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(60)
+
+
+class OneNeuron(NamedTuple):
+    """The optimal student w = r / sqrt(k) sum_j v_j with outgoing weight a, and its loss."""
+
+    a: float
+    r: float
+    loss: float
+
+
+def one_neuron(kernel, k):
+    """The optimum over one neuron for k orthonormal teacher neurons with unit outgoing weights.
+
+    Closed form for erf (a = k, r = 1 / sqrt(2k - 1)) and relu; a bracketed scalar equation for
+    tanh, sigmoid and softplus, to 1e-10 relative or better for k up to 1e6. Under relu only a r is
+    determined, and r = 1 is returned. Raises ValueError for k not an integer >= 1, and for gelu
+    with k >= 2: its loss keeps falling as r grows, towards that of relu, and has no minimum.
+    """
+    instance("kernel", kernel, Kernel)
+    k = integer("k", k, least=1)
+    if k == 1:
+        return OneNeuron(1.0, 1.0, 0.0)
+    if kernel is kernels.erf:
+        return OneNeuron(float(k), float(1.0 / np.sqrt(2.0 * k - 1.0)), copy_average_loss([k]))
+    if kernel is kernels.relu:
+        return _relu_optimum(k)
+    if kernel is kernels.gelu:
+        raise ValueError(
+            f"k must be 1 for gelu, got {k}: for k >= 2 the loss decreases for ever as |w| grows "
+            "and the student tends to a relu neuron; there is no optimum"
+        )
+    balance = _odd_balance if kernel is kernels.tanh else _balance
+    r = brentq(lambda r: balance(kernel, k, r), *(edge / np.sqrt(k) for edge in _BRACKET), xtol=1e-300, rtol=1e-15)
+    return _with_best_outgoing_weight(kernel, k, r)
+
+
+def _relu_optimum(k):
+    """a r = 2 k g(1/sqrt(k), 1, 1) from dL/da = 0; L = E[f_teacher^2] - (a r)^2 / 2."""
+    strength = 2.0 * k * float(kernels.relu(1 / np.sqrt(k), 1.0, 1.0))
+    return OneNeuron(strength, 1.0, k / 2 + k * (k - 1) / (2 * np.pi) - strength**2 / 2)
+
+
+def _balance(kernel, k, r):
+    """G T' - T G' / 2: positive below the optimal r, negative above."""
+    p = r * r
+    G, T = kernel(p, p, p), kernel(r / np.sqrt(k), p, 1.0)
+    G_s, G_p, _ = kernel.gradient(p, p, p)
+    T_s, T_p, _ = kernel.gradient(r / np.sqrt(k), p, 1.0)
+    return G * (T_s / np.sqrt(k) + 2 * r * T_p) - T * r * (G_s + 2 * G_p)
+
+
+def _odd_balance(kernel, k, r):
+    """The same for an odd sigma. There G and T are r^2 and r to leading order and their terms cancel
+    in the balance, so it is summed from what they leave, over the noise variances t, t' of the kernel.
+
+    One term of T is arctan x = arcsin X with X = s / sqrt((p + t)(q + t')), and one of T - r T' is
+    x p / (p + t) - (x - arctan x). Both sums are split into the part linear in X and the rest. The
+    linear parts T_0, G_0 have one and the same ratio (T_0 - r T_0') / T_0 = (G_0 - r G_0' / 2) / G_0.
+    """
+    p = r * r
+    t, weight = kernel.variances, kernel.weights
+    shrink = p / (p + t)
+    ratio = (weight * np.sqrt(shrink)) @ shrink / (weight @ np.sqrt(shrink))
+
+    def linear_rest_and_defect(s, q, shrink):
+        sine = s / np.sqrt(np.multiply.outer(p + t, q + t))
+        tangent = s / np.sqrt(p * q - s * s + (p * t[None, :] + q * t[:, None] + np.multiply.outer(t, t)))
+        tangent_excess = tangent * sine * sine / (1.0 + sine / tangent)
+        remainder = arctan_remainder(tangent)
+        sums = sine, tangent_excess - remainder, tangent_excess * shrink - remainder
+        return (weight @ part @ weight for part in sums)
+
+    T_0, T_1, T_defect = linear_rest_and_defect(r / np.sqrt(k), 1.0, shrink[:, None])
+    G_0, G_1, G_defect = linear_rest_and_defect(p, p, (shrink[:, None] + shrink) / 2)
+    return ratio * (T_1 * G_0 - G_1 * T_0) + (T_0 + T_1) * G_defect - (G_0 + G_1) * T_defect
+
+
+def _with_best_outgoing_weight(kernel, k, r):
+    """a = k T / G, and L as squared mean difference plus variance, which does not cancel at large k."""
+    p = r * r
+    mean_square, teacher_square, mean_product = kernel(0.0, p, p), kernel(0.0, 1.0, 1.0), kernel(0.0, p, 1.0)
+    G, T, V = (_covariance(kernel, *entries) for entries in [(p, p, p), (r / np.sqrt(k), p, 1.0), (1.0, 1.0, 1.0)])
+    a = k * (mean_product + T) / (mean_square + G)
+    mean_difference = a * np.sqrt(mean_square) - k * np.sqrt(teacher_square)
+    return OneNeuron(float(a), float(r), float(mean_difference**2 + a * a * G - 2 * a * k * T + k * V))
+
+
+def _covariance(kernel, s, p, q):
+    """g(s, p, q) - g(0, p, q) as the integral of g_s, by 60 Gauss-Legendre nodes."""
+    g_s, _, _ = kernel.gradient(s * (1 + _NODES) / 2, p, q)
+    return s / 2 * (_WEIGHTS @ g_s)

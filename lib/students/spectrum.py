@@ -1,0 +1,279 @@
+"""The Hessian of an erf student at its two minima, in blocks, and the n at which the minima come and go.
+
+Permutations of teachers and neurons that leave a student as it is commute with its Hessian, which therefore falls
+apart into blocks of at most 5 x 5, each repeated as often as its multiplicity says (Schur's lemma).
+
+In z = a y, y = w / sqrt(1 + |w|^2), half the second variation of (pi/2) L at a critical point is that of
+
+    |sum_i z_i - sum_j p_j|^2 + sum_ii' a_i a_i' h(y_i . y_i') - 2 sum_ij a_i h(y_i . p_j),
+
+with h(t) = arcsin t - t and p_j = e_j / sqrt 2: a stiff linear part, the first order of lib.students.arcsine,
+and a soft rest. A block is kept as a sum of weighted squares, each coefficient with full relative precision.
+They are added up, and the eigenvalues computed, in as many digits as lie between the stiffest and the softest.
+"""
+
+import decimal
+import itertools
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import brentq
+
+from lib.arguments import integer, real
+from lib.students.arcsine import COEFFICIENTS, ORDERS, jets
+from lib.students.averaging import group_excess
+from lib.students.perturbed import erf_perturbed_copies
+
+
+class Block(NamedTuple):
+    """Eigenvalues of the Hessian that belong together, ascending, each of them `multiplicity` times."""
+
+    name: str
+    eigenvalues: tuple
+    multiplicity: int
+
+
+class PhaseBoundaries(NamedTuple):
+    """Real n between which the better of two minima, or the only one, does not change; see `phase_boundaries`."""
+
+    perturbed_stable: float
+    losses_equal: float
+    copy_average_unstable: float
+
+
+def copy_average_spectrum(k, n, d=None):
+    """The Hessian's eigenvalues at the optimal copy-average, sizes (1, ..., 1, m) with m = k - n + 1, as Blocks.
+
+    'copied': the direction of a copied teacher: its copy's w and a, and the w of all other neurons.
+    'averaged': the mean direction of the averaged teachers, and the averager's a. 'within the group': the
+    averager leans towards some of its teachers and the copies away from them; the only block that can turn
+    negative. 'outside': a direction that no teacher sees. 'between copies': copies lean in opposite ways.
+
+    d = k if None. Blocks of multiplicity 0 are left out; the others' multiplicities times their numbers of
+    eigenvalues add up to n (d + 1). Relative accuracy 1e-14, relative to what cancels where the sign changes.
+    Raises ValueError unless 1 <= n <= k <= d.
+    """
+    k, n, d = _sizes(k, n, d, least=1)
+    N, m = n - 1, k - n + 1
+    copy, averager = Across.of(1.0), Across.of(float(m))
+
+    def copies(count):  # that move alike
+        return [(math.sqrt(count) * copy.linear, copy.rest)] if count > 0 else []
+
+    nobody, average = np.zeros((1, 0)), (averager.linear, averager.rest)
+    return _blocks([
+        ("copied", *coupled(steps_along(1.0), *copies(N - 1), average), N),
+        ("averaged", *coupled(steps_along(float(m)), *copies(N)), 1),
+        ("within the group", *coupled(nobody, *copies(N), (averager.linear, averager.within)), m - 1),
+        ("outside", *coupled(nobody, *copies(N), average), d - k),
+        ("between copies", [copy.rest], np.eye(1), max(N - 1, 0) * (m + d - k) + N * max(N - 2, 0)),
+    ])  # fmt: skip
+
+
+def perturbed_copies_spectrum(k, n, d=None):
+    """The Hessian's eigenvalues at `perturbed_copies(kernels.erf, k, n, d)`, as Blocks.
+
+    'trivial': all neurons alike. 'standard': each by a factor of its own, of sum zero; the only block known to turn
+    negative, where n is small. 'antisymmetric', 'symmetric': they lean towards each other's teachers. 'uncopied',
+    'uncopied x standard': towards some uncopied teachers and away from others, alike, or by factors of sum zero.
+    'outside', 'outside x standard': towards a direction that no teacher sees.
+
+    d = k if None; at n = k it is the teacher. Blocks of multiplicity 0 are left out; the others' multiplicities times
+    their numbers of eigenvalues add up to n (d + 1). Relative accuracy 1e-11, relative to what cancels where the sign
+    changes; less where a is huge, as in the four numbers themselves: 1e-5 at k = 1e6, n = 3, where a = 2e8.
+    Raises ValueError unless 2 <= n <= k <= d, and where no perturbed copies are found.
+    """
+    k, n, d = _sizes(k, n, d, least=2)
+    point = _Perturbed.at(k, n)
+    rest = max(k - n - 1, 0)
+    apart, together, copied, uncopied, swap = point.across()
+    return _blocks([
+        ("trivial", *point.trivial(), 1),
+        ("standard", *point.standard(), n - 1),
+        ("antisymmetric", [apart - copied], np.eye(1), (n - 1) * (n - 2) // 2),
+        ("symmetric", [apart - copied + swap], np.eye(1), max(n * (n - 3) // 2, 0)),
+        ("uncopied", [together - uncopied], np.eye(1), rest),
+        ("uncopied x standard", [apart - uncopied], np.eye(1), (n - 1) * rest),
+        ("outside", [together], np.eye(1), d - k),
+        ("outside x standard", [apart], np.eye(1), (n - 1) * (d - k)),
+    ])  # fmt: skip
+
+
+def phase_boundaries(k):
+    """The three n, as real numbers below k, that divide the widths of erf students of k orthonormal teachers.
+
+    perturbed_stable: perturbed copies are a strict minimum above it and a saddle below; losses_equal: they are
+    better than the optimal copy-average above it; copy_average_unstable: that is a strict minimum below it and a
+    saddle above. All three exist for every k >= 3; for k <= 6 the last is above k - 1, so no student is that wide.
+    As k grows they tend to 1.698874 k^(3/5), 0.7662308183 k and k + 1 - 0.8988953 sqrt(k), the first very slowly.
+
+    Ten digits for every real k, 3 <= k <= 1e18; else ValueError. That the first two are crossed once is not proven.
+    """
+    k = real("k", k, least=3.0, most=1e18)
+
+    def softest(log_n):
+        return eigenvalues_of(*_Perturbed.at(k, math.exp(log_n)).standard())[0]
+
+    def advantage(ratio):
+        return group_excess(k - ratio * k + 1) - erf_perturbed_copies(k, ratio * k).excess
+
+    def inverse_determinant(m):
+        copy, averager = Across.of(1.0), Across.of(m)
+        return 1 + (k - m) * copy.linear**2 / copy.rest + averager.linear**2 / averager.within
+
+    law = math.log(k) * 0.6
+    return PhaseBoundaries(
+        math.exp(brentq(softest, law + math.log(1.2), min(law + math.log(3.6), math.log(0.99 * k)), xtol=1e-11)),
+        k * brentq(advantage, 0.7, 0.9, rtol=1e-13),
+        k - brentq(inverse_determinant, 1.0, 1 + math.sqrt(k), rtol=1e-13) + 1,
+    )
+
+
+def _sizes(k, n, d, least):
+    n = integer("n", n, least)
+    k = integer("k", k, least=n)
+    return k, n, k if d is None else integer("d", d, least=k)
+
+
+# Copy-average: neurons are orthogonal, so that only the linear part couples them, direction by direction.
+
+
+class Across(NamedTuple):
+    """A unit step of a w across itself, of a neuron that averages l teachers: the step of z, and half the
+    second variation of the rest, in a direction without teachers of its own and between two of them.
+    """
+
+    linear: float
+    rest: float
+    within: float
+
+    @classmethod
+    def of(cls, l):
+        slopes = COEFFICIENTS * ORDERS * (0.5 / l) ** (ORDERS - 1)
+        squared = l * (l - 0.5)
+        return cls(math.sqrt(squared), squared * slopes.sum(), -squared * (slopes @ (ORDERS - 2)))
+
+
+def steps_along(l):
+    """Rows q = 1, 3, ...: the change of the order q of L, as a square, for unit steps of |w| and a."""
+    q = np.append(1.0, ORDERS)
+    root = np.sqrt(np.append(1.0, COEFFICIENTS) * 0.5**q * l ** (2 - q))
+    return root[:, None] * np.stack((q * math.sqrt(2 * l) * (1 - 0.5 / l) ** 1.5, np.full(q.shape, 1 / l)), axis=1)
+
+
+def coupled(along, *movers):
+    """Weights and rows: a neuron's own, and each mover's (linear, rest), whose linear part adds to that in row 0."""
+    orders, own = along.shape
+    linear, rest = np.array(movers).reshape(-1, 2).T
+    rows = np.block([[along, np.zeros((orders, len(movers)))], [np.zeros((len(movers), own)), np.eye(len(movers))]])
+    rows[0, own:] = linear
+    return np.append(np.ones(orders), rest), rows
+
+
+# Perturbed copies
+
+
+class _Perturbed(NamedTuple):
+    """Perturbed copies at real k and n: y on the own, another copied and an uncopied teacher, and derivatives of h."""
+
+    k: float
+    n: float
+    a: float
+    y: np.ndarray
+    scale: float  # the step of z for a unit step of w across itself
+    slopes: np.ndarray  # h' at y . y and y . y'
+    curvatures: np.ndarray  # h'' at y . y, y . y', and y . p_j for the three kinds of teacher
+    rests: np.ndarray  # h - t h' at y . y and y . y'
+
+    @classmethod
+    def at(cls, k, n):
+        k, n = float(k), float(n)
+        *w, a = (1.0, 0.0, 0.0, 1.0) if n == k else erf_perturbed_copies(k, n)[:4]
+        own, other, uncopied = w
+        squared = own**2 + (n - 1) * other**2 + (k - n) * uncopied**2
+        product = 2 * own * other + (n - 2) * other**2 + (k - n) * uncopied**2
+        y, products = np.array(w) / math.sqrt(1 + squared), np.array([squared, product]) / (1 + squared)
+        _, slopes, curvatures, rests = jets(np.append(products, math.sqrt(0.5) * y))
+        return cls(k, n, a, y, a / math.sqrt(1 + squared), slopes[:2], curvatures, rests[:2])
+
+    def across(self):
+        """The five numbers that the one-dimensional blocks are made of."""
+        apart, stiff = self.slopes[0] - self.slopes[1], self.n * (1 + self.slopes[1])
+        _, copied, uncopied = self.curvatures[2:] / (2 * self.a)
+        swap = 2 * self.curvatures[1] * (self.y[0] - self.y[1]) ** 2
+        return self.scale**2 * np.array([apart, apart + stiff, copied, uncopied, swap])
+
+    def trivial(self):
+        """Directions: own, other copied and uncopied teachers' unit vectors, and a, the same for all neurons."""
+        k, n, (A, B, G) = self.k, self.n, self.y
+        size = np.sqrt([1.0, n - 1, k - n])
+        linear = [[1.0, size[1], 0.0], [0.0, 0.0, math.sqrt(n)]]
+        pair = math.sqrt(2 * (n - 1)) * np.array([B, (A + (n - 2) * B) / size[1], G * size[2]])
+        return self._squares([0, 1, 2], size, linear, pair, self.rests @ [1.0, n - 1])
+
+    def standard(self):
+        """The same with factors xi_i of sum zero; another teacher j is leant to by xi_i + xi_j or by xi_i - xi_j."""
+        k, n, (A, B, G) = self.k, self.n, self.y
+        size = np.sqrt([1.0, (n - 2) / 2, n / 2, k - n])
+        linear = [[1.0, size[1], -size[2], 0.0]]
+        pair = math.sqrt(n - 2) * np.array([B, 0.0, B * size[2], G * size[3]])
+        pair[1] = math.sqrt(2) * (A + (n - 4) * B / 2)
+        return self._squares([0, 1, 1, 2], size, linear, pair, self.rests @ [1.0, -1.0])
+
+    def _squares(self, kind, size, linear, pair, outgoing):
+        """Weights and rows in unit steps of w, and of a last, for directions that lean to `size`^2 teachers each."""
+        kind, exist = np.array(kind), size > 0.0
+        y, identity = (self.y[kind] * size)[exist], np.eye(exist.sum())
+        across = self.scale * (identity - np.outer(y, y))
+        steps = np.column_stack((across, y))  # of z, for those of w and a
+        still = np.column_stack((across, np.zeros_like(y)))  # a alone changes no y . y'
+        linear = np.array(linear)[:, exist] @ steps
+        last = np.append(np.zeros_like(y), 1.0)
+        # |sum dz|^2; |dz|^2; changes of y_i . y_i', of y_i . y_i and of y_i . p_j, squared; da^2.
+        rows = np.vstack((linear, steps, pair[exist] @ still, y @ still, still, last))
+        weights = np.concatenate((
+            np.full(len(linear), 1 + self.slopes[1]), np.full(len(y), self.slopes[0] - self.slopes[1]),
+            [self.curvatures[1], 2 * self.curvatures[0]], -self.curvatures[2:][kind[exist]] / (2 * self.a), [outgoing],
+        ))  # fmt: skip
+        return weights, rows
+
+
+# Eigenvalues
+
+
+def _blocks(blocks):
+    return tuple(
+        Block(name, eigenvalues_of(weights, rows), multiplicity)
+        for name, weights, rows, multiplicity in blocks
+        if multiplicity > 0
+    )
+
+
+def eigenvalues_of(weights, rows):
+    """Eigenvalues of (4/pi) sum_r weight_r row_r row_r^T, ascending; a stiff one does not drown a soft one."""
+    for digits in (50, 100, 200):
+        with decimal.localcontext(decimal.Context(prec=digits)):
+            eigenvalues = _jacobi(*(np.vectorize(decimal.Decimal, otypes=[object])(x) for x in (weights, rows)))
+        largest, smallest = max(map(abs, eigenvalues)), min(map(abs, eigenvalues))
+        if smallest > largest.scaleb(25 - digits):
+            break
+    return tuple(sorted(4 / math.pi * float(x) for x in eigenvalues))
+
+
+def _jacobi(weights, rows):
+    """Jacobi's method: rotate each pair of axes until the matrix is diagonal."""
+    H = (rows.T * weights) @ rows
+    pairs = list(itertools.combinations(range(len(H)), 2))
+    for _ in range(20):
+        if all(H[p, q] ** 2 <= decimal.Decimal("1e-34") * abs(H[p, p] * H[q, q]) for p, q in pairs):
+            break
+        for pair in map(list, pairs):
+            p, q = pair
+            if H[p, q]:
+                tau = (H[q, q] - H[p, p]) / (2 * H[p, q])
+                t = (1 if tau >= 0 else -1) / (abs(tau) + (1 + tau * tau).sqrt())
+                rotation = np.array([[1, -t], [t, 1]]) / (1 + t * t).sqrt()
+                H[pair] = rotation @ H[pair]
+                H[:, pair] = H[:, pair] @ rotation.T
+    return H.diagonal()

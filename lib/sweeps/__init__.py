@@ -1,0 +1,1 @@
+"""Flows of many students, each certified and named, and the tables that keep them."""
