@@ -4,6 +4,7 @@ import browser
 import built_book
 import hypothesis
 import pytest
+import shared
 
 from lib.sweep import compile_apart
 
@@ -12,10 +13,28 @@ hypothesis.settings.register_profile("book", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("book")
 
 
+# The files that take longest start first, so that no process is left with one of them at the end.
+LONGEST = [
+    "tests/classroom/test_assignments.py",
+    "tests/book/test_accessibility.py",
+]
+
+
+def pytest_configure(config):
+    if end := shared.start():
+        config.add_cleanup(end)
+
+
+def pytest_collection_modifyitems(items):
+    places = {file: place for place, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
+
+
 @pytest.fixture(scope="session")
 def compiled_apart():
     """lib.compiled is on disk before this process loads it, as `compile_apart` explains."""
-    compile_apart()
+    with shared.one_at_a_time("compile"):
+        compile_apart()
 
 
 @pytest.fixture(scope="session")
