@@ -15,8 +15,11 @@ hypothesis.settings.load_profile("book")
 
 # The files that take longest start first, so that no process is left with one of them at the end.
 LONGEST = [
-    "tests/classroom/test_assignments.py",
+    "tests/classroom/test_class.py",
     "tests/book/test_accessibility.py",
+    "tests/classroom/test_assignments.py",
+    "tests/book/test_live_figures.py",
+    "tests/book/test_browser.py",
 ]
 
 

@@ -4,7 +4,7 @@ import browser
 import built_book
 import pytest
 import yaml
-from browser import complaints
+from browser import complaints, in_colours
 from check_site import toc_entries
 from guards import ROOT
 
@@ -13,16 +13,15 @@ ENTRIES = toc_entries(yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8")))
 pytestmark = browser.MARKS
 
 
-@pytest.mark.parametrize("colours", ["light", "dark"])
 @pytest.mark.parametrize("name", ENTRIES)
-def test_page_is_whole(look, name, colours):
-    page = look(built_book.page(name), colours=colours)
-    assert page.evaluate("document.documentElement.dataset.theme") == colours
+def test_page_is_whole(look, name):
+    """Also when the reader's system becomes dark meanwhile; from a server it is opened in the dark."""
+    page = look(built_book.page(name))
+    for colours in ("light", "dark"):
+        pictures = in_colours(page, colours).locator("article img")
+        pictures.evaluate_all("images => images.forEach(image => image.scrollIntoView())")
+        assert all(pictures.evaluate_all("images => images.map(image => image.complete && image.naturalWidth > 0)"))
     assert complaints(page) == []
-
-    pictures = page.locator("article img")
-    pictures.evaluate_all("images => images.forEach(image => image.scrollIntoView())")
-    assert all(pictures.evaluate_all("images => images.map(image => image.complete && image.naturalWidth > 0)"))
 
     formulas = page.locator("article .math")
     assert page.locator("article .math mjx-container").count() >= formulas.count()
@@ -44,7 +43,8 @@ def test_page_fits_a_phone(look, name):
 
 @pytest.mark.parametrize("name", ENTRIES)
 def test_page_works_from_a_server(look, address, name):
-    page = look(f"{address}/{name}.html")
+    page = look(f"{address}/{name}.html", colours="dark")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     assert complaints(page) == []
     assert page.locator("article .math mjx-container").count() >= page.locator("article .math").count()
     assert page.locator("one-neuron, copy-or-average, watch-the-flow, phase-diagram").evaluate_all(

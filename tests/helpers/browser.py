@@ -61,15 +61,20 @@ def opened(context, address):
     host = re.match(r"http://[^/]*/|file:", address).group()
 
     def refuse(route):
-        if route.request.url.startswith((host, "data:", "blob:")):
-            return route.continue_()
         page.requests.append(route.request.url)
-        return route.abort()
+        route.abort()
 
-    page.route("**/*", refuse)
+    page.route(re.compile(f"^(?!{re.escape(host)}|data:|blob:)"), refuse)
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     page.on("console", lambda message: page.errors.append(message.text) if message.type == "error" else None)
     page.goto(address, wait_until="load")
+    return page
+
+
+def in_colours(page, colours):
+    """The open page, its reader's system changed to light or dark."""
+    page.emulate_media(color_scheme=colours)
+    page.wait_for_function("colours => document.documentElement.dataset.theme === colours", arg=colours)
     return page
 
 

@@ -59,6 +59,17 @@ def test_targets_are_phony():
     assert set(re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE).group(1).split()) == TARGETS
 
 
+def test_make_test_all_is_make_test_and_what_it_leaves_out():
+    runs = []
+    for target in ("test", "test-all"):
+        said = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        (command,) = re.findall(r"ruff check \. && ([^;]* -m pytest [^;]*);", said)
+        runs.append(command.split())
+        assert ("make test-all" in said) == (target == "test")
+    assert runs[0] == [*runs[1], "-m", '"not', 'other"']
+    assert {"tests", *(path.relative_to(ROOT).as_posix() for path in ROOT.glob("book/*.ipynb"))} <= set(runs[1])
+
+
 def test_workflows_test_every_python_and_publish_only_what_passed():
     test, book, weekly = (workflow(f"{name}.yml") for name in ("test", "book", "weekly"))
     matrix = test["jobs"]["test"]["strategy"]["matrix"]
