@@ -16,7 +16,7 @@ hypothesis.settings.load_profile("book")
 # The files that take longest start first, so that no process is left with one of them at the end.
 LONGEST = [
     "tests/classroom/test_class.py",
-    "tests/book/test_accessibility.py",
+    "tests/book/test_pages.py",
     "tests/classroom/test_assignments.py",
     "tests/book/test_live_figures.py",
     "tests/book/test_browser.py",
@@ -63,10 +63,8 @@ def look(chromium):
 
     def open_page(page, width=1200, colours="light", **options):
         contexts.append(chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=colours, **options))
-        page = browser.opened(contexts[-1], page if isinstance(page, str) else page.as_uri())
-        if options.get("java_script_enabled", True) and page.locator("script[src*=mathjax]").count():
-            page.evaluate("MathJax.startup.promise")
-        return page
+        address = page if isinstance(page, str) else page.as_uri()
+        return browser.opened(contexts[-1], address, scripts=options.get("java_script_enabled", True))
 
     yield open_page
     for context in contexts:

@@ -52,8 +52,8 @@ def served(folder):
         server.shutdown()
 
 
-def opened(context, address):
-    """The page at an address, with `requests` to other hosts and script `errors` noted."""
+def opened(context, address, scripts=True):
+    """The page at an address, its formulas set; `requests` to other hosts and script `errors` are noted."""
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
     page.add_init_script(AT_REST)
@@ -68,6 +68,8 @@ def opened(context, address):
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     page.on("console", lambda message: page.errors.append(message.text) if message.type == "error" else None)
     page.goto(address, wait_until="load")
+    if scripts and page.locator("script[src*=mathjax]").count():
+        page.evaluate("MathJax.startup.promise")
     return page
 
 
