@@ -107,7 +107,8 @@ def prepared(place, setting):
     if setting.pop("numba", None):
         path.append(str(place / "absent"))
         (place / "absent").mkdir(parents=True)
-        (place / "absent" / "numba.py").write_text("raise ImportError('numba is absent in this setting')\n", "utf-8")
+        # Python imports it at every start, and then knows of no numba.
+        (place / "absent" / "sitecustomize.py").write_text("import sys\nsys.modules['numba'] = None\n", "utf-8")
     if which := setting.get("NPY_DISABLE_CPU_FEATURES"):
         without = [feature for feature in numpy_features() if which is ALL or is_avx512(feature)]
         setting["NPY_DISABLE_CPU_FEATURES"] = " ".join(without)
