@@ -39,7 +39,7 @@ endif
 endif
 endif
 
-.PHONY: help book pdf lite links test chapters portable notebooks assignments grade classroom bench sweep sweeps clean
+.PHONY: help book pdf lite links test chapters portable notebooks assignments grade classroom bench sweep sweeps proofs clean
 .PHONY: .writable
 
 help:  ## list the targets
@@ -120,6 +120,12 @@ sweeps: sweep  ## and the flows of all the other tables (a quarter of an hour)
 .writable:
 	@test -w . || { echo "$(CURDIR) cannot be written to, and the book is built inside its folder: copy it to a folder of yours, and run make there."; exit 1; }
 
+# Interrupted, it goes on where it stopped; the committed tables are replaced when the new ones are whole.
+proofs: .venv/.installed-proofs  ## prove again what the book says of perturbed copies, into book/data (two minutes)
+	mkdir -p book/data/running
+	$(BIN)/python -m lib.proofs book/data/running
+	mv book/data/running/proofs_*.csv book/data/
+
 clean:  ## remove the built book and the environment
 	rm -rf .venv _build
 
@@ -148,4 +154,8 @@ clean:  ## remove the built book and the environment
 
 .venv/.installed-fast: pyproject.toml .venv/.installed
 	$(BIN)/python -m pip install --quiet -e ".[fast]" $(CONSTRAINTS)
+	@touch $@
+
+.venv/.installed-proofs: pyproject.toml .venv/.installed
+	$(BIN)/python -m pip install --quiet -e ".[proofs]" $(CONSTRAINTS)
 	@touch $@

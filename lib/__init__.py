@@ -8,14 +8,16 @@ The core, one module each:
 
 and rooms that are built on it:
 
-    students   students that can be written down or solved for, their spectra, and who a given one is
+    students   students that can be written down or solved for, their spectra, who a given one is, and how
+               good any can be
     descent    gradient flow, and what the point is where it ends
     fast       twins of both, compiled by numba, that give the same numbers
     sweeps     flows from many starts, and their tables; `python -m lib.sweeps`
     classroom  checks that problem sets call, figures to move by hand, the reader of another package's results
+    proofs     what is proven by interval arithmetic; `python -m lib.proofs`
 
-Imports go one way: the core, then students and descent, which do not know of each other, then fast, sweeps and
-classroom. What one module takes from another is public, and described where it stands:
+Imports go one way: the core, then students and descent, which do not know of each other, then fast, then sweeps
+and classroom, then proofs. What one module takes from another is public, and described where it stands:
 what a kernel offers at `kernels.Kernel`, what a loss offers at `loss.PopulationLoss`.
 """
 
@@ -26,6 +28,7 @@ from lib.descent.flow import Flow, glorot, gradient_flow
 from lib.loss import PopulationLoss
 from lib.networks import Network
 from lib.students.averaging import copy_average, copy_average_like, copy_average_loss, partitions
+from lib.students.bounds import loss_lower_bound
 from lib.students.perturbed import perturbed_copies
 from lib.students.recognition import Configuration, identify
 from lib.students.single import OneNeuron, one_neuron
@@ -60,6 +63,7 @@ __all__ = [
     "identify",
     "kernels",
     "load_sweep",
+    "loss_lower_bound",
     "one_neuron",
     "partitions",
     "perturbed_copies",

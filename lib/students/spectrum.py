@@ -56,17 +56,17 @@ def copy_average_spectrum(k, n, d=None):
     """
     k, n, d = _sizes(k, n, d, least=1)
     N, m = n - 1, k - n + 1
-    copy, averager = _Across.of(1.0), _Across.of(float(m))
+    copy, averager = Across.of(1.0), Across.of(float(m))
 
     def copies(count):  # that move alike
         return [(math.sqrt(count) * copy.linear, copy.rest)] if count > 0 else []
 
     nobody, average = np.zeros((1, 0)), (averager.linear, averager.rest)
     return _blocks([
-        ("copied", *_coupled(_along(1.0), *copies(N - 1), average), N),
-        ("averaged", *_coupled(_along(float(m)), *copies(N)), 1),
-        ("within the group", *_coupled(nobody, *copies(N), (averager.linear, averager.within)), m - 1),
-        ("outside", *_coupled(nobody, *copies(N), average), d - k),
+        ("copied", *coupled(along_itself(1.0), *copies(N - 1), average), N),
+        ("averaged", *coupled(along_itself(float(m)), *copies(N)), 1),
+        ("within the group", *coupled(nobody, *copies(N), (averager.linear, averager.within)), m - 1),
+        ("outside", *coupled(nobody, *copies(N), average), d - k),
         ("between copies", [copy.rest], np.eye(1), max(N - 1, 0) * (m + d - k) + N * max(N - 2, 0)),
     ])  # fmt: skip
 
@@ -113,13 +113,13 @@ def phase_boundaries(k):
     k = real("k", k, least=3.0, most=1e18)
 
     def softest(log_n):
-        return _eigenvalues(*_Perturbed.at(k, math.exp(log_n)).standard())[0]
+        return precise_eigenvalues(*_Perturbed.at(k, math.exp(log_n)).standard())[0]
 
     def advantage(ratio):
         return group_excess(k - ratio * k + 1) - erf_perturbed_copies(k, ratio * k).excess
 
     def inverse_determinant(m):
-        copy, averager = _Across.of(1.0), _Across.of(m)
+        copy, averager = Across.of(1.0), Across.of(m)
         return 1 + (k - m) * copy.linear**2 / copy.rest + averager.linear**2 / averager.within
 
     law = math.log(k) * 0.6
@@ -139,7 +139,7 @@ def _sizes(k, n, d, least):
 # Copy-average: neurons are orthogonal, so that only the linear part couples them, direction by direction.
 
 
-class _Across(NamedTuple):
+class Across(NamedTuple):
     """A unit step of a w across itself, of a neuron that averages l teachers: the step of z, and half the
     second variation of the rest, in a direction without teachers of its own and between two of them.
     """
@@ -155,14 +155,14 @@ class _Across(NamedTuple):
         return cls(math.sqrt(squared), squared * slopes.sum(), -squared * (slopes @ (ORDERS - 2)))
 
 
-def _along(l):
+def along_itself(l):
     """Rows q = 1, 3, ...: the change of the order q of L, as a square, for unit steps of |w| and a."""
     q = np.append(1.0, ORDERS)
     root = np.sqrt(np.append(1.0, COEFFICIENTS) * 0.5**q * l ** (2 - q))
     return root[:, None] * np.stack((q * math.sqrt(2 * l) * (1 - 0.5 / l) ** 1.5, np.full(q.shape, 1 / l)), axis=1)
 
 
-def _coupled(along, *movers):
+def coupled(along, *movers):
     """Weights and rows: a neuron's own, and each mover's (linear, rest), whose linear part adds to that in row 0."""
     orders, own = along.shape
     linear, rest = np.array(movers).reshape(-1, 2).T
@@ -244,13 +244,13 @@ class _Perturbed(NamedTuple):
 
 def _blocks(blocks):
     return tuple(
-        Block(name, _eigenvalues(weights, rows), multiplicity)
+        Block(name, precise_eigenvalues(weights, rows), multiplicity)
         for name, weights, rows, multiplicity in blocks
         if multiplicity > 0
     )
 
 
-def _eigenvalues(weights, rows):
+def precise_eigenvalues(weights, rows):
     """Eigenvalues of (4/pi) sum_r weight_r row_r row_r^T, ascending; a stiff one does not drown a soft one."""
     for digits in (50, 100, 200):
         with decimal.localcontext(decimal.Context(prec=digits)):

@@ -15,7 +15,7 @@ from lib import Network, PopulationLoss, explore, kernels
 
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
 CHAPTERS = {path.stem: guards.read(path) for path in sorted(ROOT.glob("book/*.ipynb"))}
-TEXTS = sorted(ROOT.glob("book/*.md"))
+TEXTS = sorted([*ROOT.glob("book/*.md"), *ROOT.glob("book/proofs/*.md")])
 BIBLIOGRAPHY = (ROOT / "book" / "references.bib").read_text("utf-8")
 
 
@@ -82,7 +82,8 @@ def test_every_table_is_even():
 
 
 def test_toc_lists_exactly_the_files_of_the_book():
-    stored = {f"book/{path.stem}" for path in [*ROOT.glob("book/*.ipynb"), *TEXTS]}
+    files = [*ROOT.glob("book/*.ipynb"), *TEXTS]
+    stored = {path.relative_to(ROOT).with_suffix("").as_posix() for path in files}
     assert len(toc_entries(TOC)) == len(set(toc_entries(TOC)))
     assert set(toc_entries(TOC)) == stored
 
@@ -117,7 +118,7 @@ def test_formulas_are_set_by_our_own_mathjax():
     with_formulas = [page for page in built_book.pages() if 'class="math' in page.read_text("utf-8")]
     assert with_formulas
     for page in with_formulas:
-        assert re.search(r'src="../_static/mathjax/tex-chtml.js[?"]', page.read_text("utf-8")), page.name
+        assert re.search(r'src="(?:../)+_static/mathjax/tex-chtml.js[?"]', page.read_text("utf-8")), page.name
     assert (built_book.site() / "_static/mathjax/tex-chtml.js").is_file()
     assert list((built_book.site() / "_static/mathjax/output/chtml/fonts").rglob("*.woff"))
 

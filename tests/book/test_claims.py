@@ -14,6 +14,9 @@ PROVEN_KINDS = ("theorem", "proposition", "lemma", "corollary")
 DIRECTIVE = re.compile(r"^:{3,}\{(?:prf:)?([\w-]+)\}[^\n]*\n:label: ([\w-]+)\n(.*?)^:{3,}$", re.DOTALL | re.MULTILINE)
 
 
+TEXTS = {path.stem: path.read_text("utf-8") for path in sorted(ROOT.glob("book/proofs/*.md"))}
+
+
 def markdown(notebook):
     return "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
 
@@ -21,8 +24,8 @@ def markdown(notebook):
 # What the chapters state: label -> (chapter, kind, body), for theorems, observations, exercises, ...
 STATED = {
     label: (name, kind, body)
-    for name, notebook in CHAPTERS.items()
-    for kind, label, body in DIRECTIVE.findall(markdown(notebook))
+    for name, text in [*((name, markdown(notebook)) for name, notebook in CHAPTERS.items()), *TEXTS.items()]
+    for kind, label, body in DIRECTIVE.findall(text)
 }
 
 

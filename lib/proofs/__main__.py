@@ -1,0 +1,4 @@
+from lib.proofs.table import main
+
+if __name__ == "__main__":
+    main()
