@@ -12,7 +12,7 @@ import numpy as np
 
 class Settling(NamedTuple):
     """When `newton` ends. near: after a step of this size the next one, quadratically smaller, ends
-    in rounding. most: steps. far: a step of this size, or more, tells that the start led nowhere.
+    in rounding. most: steps. far: a step of this size, or not finite, tells that the start led nowhere.
     """
 
     near: float
