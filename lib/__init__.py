@@ -1,23 +1,29 @@
-"""Two-layer students of two-layer teachers with Gaussian inputs: exact losses, who a student can be, where it goes.
+"""Two-layer students with Gaussian inputs: their exact loss, who they can be, where they go.
 
 The core, one module each:
 
-    arguments  checks of arguments       pairs     s, p, q of pairs of vectors, and p q - s^2
-    kernels    E[sigma(w.x) sigma(v.x)]   networks  teachers and students
+    arguments  checks of arguments         pairs     s, p, q of pairs of vectors, and p q - s^2
+    kernels    E[sigma(w.x) sigma(v.x)]    networks  teachers and students
     loss       the population loss and its derivatives
 
 and rooms that are built on it:
 
-    students   students that can be written down or solved for, their spectra, and who a given one is
+    students   those that can be written down or solved for, their spectra, who a given student is,
+               and how good any can be
     descent    gradient flow, and what the point is where it ends
     fast       twins of both, compiled by numba, that give the same numbers
     sweeps     flows from many starts, and their tables; `python -m lib.sweeps`
-    proofs     what interval arithmetic proves of perturbed copies; `python -m lib.proofs`, needs python-flint
-    classroom  checks that problem sets call, figures to move by hand, the reader of another package's results
+    classroom  checks that problem sets call, figures to move by hand, another package's results
+    proofs     what is proven by interval arithmetic; `python -m lib.proofs`
 
-Imports go one way: the core, then students and descent, which do not know of each other, then fast, sweeps and
-classroom, then proofs. What one module takes from another is public, and described where it stands:
-what a kernel offers at `kernels.Kernel`, what a loss offers at `loss.PopulationLoss`.
+Imports go one way: the core, then students and descent, which do not know of each other, then
+fast, then sweeps and classroom, then proofs. What one module takes from another is public.
+
+A kernel offers, at arrays of pairs, `value_at`, `jet_at` and `hessian_at`, and of itself `sigma`,
+`noise` and `homogeneous`: see `kernels.Kernel`. A loss offers, at plain weights,
+`value_and_gradient(W, a)` and `operator(W, a)`, a LinearOperator with `value`, `gradient` and
+`solve`: see `loss.PopulationLoss`. A flow takes its steps with whatever offers these, as
+`fast.compiled.CompiledLoss` and `descent.dead_neurons.LivingLoss` do.
 """
 
 from lib import kernels

@@ -1,17 +1,18 @@
-"""Solutions of a few equations by Newton's method, and branches of them that are followed by secant steps.
+"""Critical points by Newton's method, and branches of them that are followed by secant steps.
 
-Both give up rather than return a point that they cannot vouch for: what they return is settled to
-rounding, and what they follow stays near to where it was expected.
+Both give up rather than return a point that they cannot vouch for: what `newton` returns is settled
+to rounding, and what `follow` returns was at every step near to where it was expected.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 
 class Settling(NamedTuple):
-    """When `newton` ends. near: a step of this size tells that the next one, quadratically smaller, ends
-    in rounding. most: steps. far: a step of this size or more tells that the start led nowhere.
+    """When `newton` ends. near: after a step of this size the next one, quadratically smaller, ends
+    in rounding. most: steps. far: a step of this size, or not finite, tells that the start led nowhere.
     """
 
     near: float
@@ -20,9 +21,7 @@ class Settling(NamedTuple):
 
 
 class Pace(NamedTuple):
-    """Lengths of the steps of `follow`: the first, what it grows by after each success, the longest and the
-    shortest; after a failure it is halved.
-    """
+    """The steps of `follow`: first, growth after a success, longest, shortest; failures halve them."""
 
     first: float
     growth: float
@@ -31,17 +30,17 @@ class Pace(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """Coordinates in which a branch is nearly straight: functions from theta to them and back."""
+    """Coordinates in which a branch is nearly straight: functions from theta to them, and back."""
 
-    coordinates: callable
-    theta: callable
+    coordinates: Callable
+    theta: Callable
 
 
 _THETA_ITSELF = Chart(lambda theta: theta, lambda theta: theta)
 
 
 def newton(derivatives, theta, size, settling):
-    """The zero of the gradient that Newton's method reaches from theta (m,), or None if it does not settle.
+    """The zero of the gradient that Newton's method reaches from theta (m,), or None.
 
     derivatives(theta): (gradient (m,), Hessian (m, m)), or None where theta is no possible point.
     size(step, theta): how large a step is that led to theta.
@@ -66,11 +65,11 @@ def newton(derivatives, theta, size, settling):
 
 
 def follow(solve, theta, here, target, pace, close, chart=_THETA_ITSELF):
-    """The point at `target` of the branch that passes through theta at `here`; None where it is lost.
+    """The point at `target` of the branch that passes through theta at `here`; None if it is lost.
 
     solve(there, guess): the solution near the guess at the parameter `there`, or None.
-    close(found, guess): whether the coordinates of a solution are those of the same branch. A point far
-    from the guess may lie on another one, and the steps become shorter.
+    close(found, guess): whether a solution, by its coordinates, is on the same branch. One far from
+    the guess may be on another, and the steps become shorter.
     """
     at = chart.coordinates(theta)
     slope, step = np.zeros_like(at), pace.first

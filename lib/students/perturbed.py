@@ -50,8 +50,8 @@ def perturbed_copies(kernel, k, n, d=None, flipped=0):
     The gradient is zero to rounding of the weights: for erf |gradient| <= sqrt(n) max(1e-12, 5e-15 a sqrt(k)),
     where a is huge if n is small: 5884 at k = 1000, n = 3; for relu it is <= 1e-12 sqrt(n) up to k = 50,
     1e-11 sqrt(n) at k = 100 and 3e-9 sqrt(n) at k = 1000, n = 2, where the neurons are nearly parallel.
-    Raises ValueError for another kernel, unless 2 <= n <= k <= d and 0 <= flipped <= n, for erf unless
-    flipped = 0, and where no such point is found.
+    Raises ValueError unless kernel is a Kernel, 2 <= n <= k <= d and 0 <= flipped <= n (0 for erf), and where
+    no such point is found.
     """
     instance("kernel", kernel, Kernel)
     n = integer("n", n, least=2)

@@ -156,7 +156,7 @@ def _as_channel(W, a):
     return Configuration("channel", (), float(np.linalg.norm(opposite) / norm) if norm > 0.0 else math.inf)
 
 
-# Other kernels: the students of lib.students.symmetric, whose coordinates and neurons fall into classes of equal ones.
+# Other kernels: the students of lib.students.symmetric.
 
 
 def _identify_symmetric(student, k, tolerance, kernel):

@@ -65,7 +65,7 @@ class SymmetricStudent(NamedTuple):
     loss: float
 
 
-# The first steps of Newton's method from a guess may be long; one of 1000 times the point has left it for good.
+# A step 1000 times as long as the point that it leads to comes back from far off: the guess was none.
 _SETTLING = Settling(near=1e-7, most=12, far=1e3)
 # theta holds own, across row by row, and a: positions of each.
 _OWN, _ACROSS, _A = np.arange(2), np.arange(2, 11).reshape(3, 3), np.arange(11, 14)

@@ -8,7 +8,9 @@ import os
 import signal
 import threading
 
-UNGUARDED = 77  # the exit status of a worker that came upon the call of `sweep` when it imported the script
+UNGUARDED = (
+    77  # the exit status of a worker that came upon the call of `sweep` when it imported the script
+)
 _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
@@ -54,17 +56,23 @@ def local_processes(most):
     They are spawned, so that they read the variables of the environment that are set here. Raises RuntimeError
     where one of them dies, or was started by a script that calls `sweep` unguarded.
     """
-    from concurrent.futures.process import BrokenProcessPool  # not in a browser, which imports lib as well
+    from concurrent.futures.process import (
+        BrokenProcessPool,
+    )  # not in a browser, which imports lib as well
 
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     workers, count = _Workers(), min(most, cores, 61)  # Windows waits for no more at a time
     try:
         with concurrent.futures.ProcessPoolExecutor(count, workers, _live_with_parent) as pool:
             try:
                 yield pool
-            except BaseException:  # Ctrl-C, a full disk: nobody waits for the flows that are running
+            except (
+                BaseException
+            ):  # Ctrl-C, a full disk: nobody waits for the flows that are running
                 for process in workers.started:
                     if process.pid is not None:
                         process.kill()

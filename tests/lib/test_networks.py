@@ -7,6 +7,7 @@ import pytest
 from cases import ALL_KERNELS, random_network
 
 from lib import Network, kernels
+from lib.networks import split
 
 
 def test_a_network_is_the_sum_it_says():
@@ -72,6 +73,16 @@ def test_integers_become_float64():
 def test_bad_weights_are_named(W, a, message):
     with pytest.raises(ValueError, match=message):
         Network(W, a)
+
+
+def test_split_undoes_ravel_for_one_vector_and_for_many():
+    net = Network([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], [7.0, 8.0])
+    W, a = split(net.ravel(), 2, 3)
+    assert (W == net.W).all() and (a == net.a).all()
+    many = np.arange(5.0)[:, None] + net.ravel()
+    W, a = split(many, 2, 3)
+    assert W.shape == (5, 2, 3) and (W[4] == net.W + 4.0).all() and (a[4] == net.a + 4.0).all()
+    assert split(many[:0], 2, 3)[0].shape == (0, 2, 3) and np.shares_memory(W, many)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The rooms of lib: no import runs upward, nothing private leaves a module, no name means two things."""
+"""The rooms of lib: no import runs upward, nothing private leaves a module, names mean one thing."""
 
 import ast
 import importlib
@@ -9,7 +9,7 @@ from guards import ROOT
 
 import lib
 
-# From below to above; what stands on one level does not import each other. A room may be planned and not built yet.
+# From below to above; rooms of one level do not import each other.
 LEVELS = [
     {"arguments"}, {"pairs"}, {"kernels"}, {"networks"}, {"loss"},
     {"students", "descent"}, {"fast"}, {"sweeps", "classroom"}, {"proofs"},
@@ -35,9 +35,13 @@ def imports(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "lib")
-        elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "lib":
+        elif (
+            isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "lib"
+        ):
             inside = [f"{node.module}.{alias.name}" for alias in node.names]
-            yield from (name if name in MODULES or node.module == "lib" else node.module for name in inside)
+            yield from (
+                name if name in MODULES or node.module == "lib" else node.module for name in inside
+            )
 
 
 def upward(module, tree):
@@ -51,18 +55,32 @@ def upward(module, tree):
 
 def private_of_others(tree):
     """Names with an underscore that a module takes from elsewhere."""
-    own = {node.name for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
-    own |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}
+    own = {
+        node.name for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.ClassDef))
+    }
+    own |= {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+    }
     taken = [
         node.attr
         for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and ast.unparse(node.value) not in ("self", "cls", "super()")
+        if isinstance(node, ast.Attribute)
+        and ast.unparse(node.value) not in ("self", "cls", "super()")
     ]
-    taken += [alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names]
+    taken += [
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]
     return {
         name
         for name in taken
-        if name.startswith("_") and not name.endswith("__") and name not in own | OF_NAMED_TUPLES_AND_THE_SYSTEM
+        if name.startswith("_")
+        and not name.endswith("__")
+        and name not in own | OF_NAMED_TUPLES_AND_THE_SYSTEM
     }
 
 
@@ -78,11 +96,19 @@ def test_what_is_private_stays_in_its_module(module):
 
 def test_what_is_forbidden_is_found():
     assert upward("lib.loss", ast.parse("from lib.descent.ndf import NDF")) == ["lib.descent.ndf"]
-    assert upward("lib.students.single", ast.parse("def f():\n    from lib import sweeps")) == ["lib.sweeps"]
-    assert upward("lib.students.single", ast.parse("from lib.descent import flow")) == ["lib.descent.flow"]
+    assert upward("lib.students.single", ast.parse("def f():\n    from lib import sweeps")) == [
+        "lib.sweeps"
+    ]
+    assert upward("lib.students.single", ast.parse("from lib.descent import flow")) == [
+        "lib.descent.flow"
+    ]
     assert upward("lib.sweeps.run", ast.parse("import lib")) == ["lib"]
-    assert private_of_others(ast.parse("from lib.students.perturbed import _jets\nkernel._jet(0)")) == {"_jets", "_jet"}
-    assert private_of_others(ast.parse("def _f(x):\n    return self._g(x)._replace(y=_f(x))")) == set()
+    assert private_of_others(
+        ast.parse("from lib.students.perturbed import _jets\nkernel._jet(0)")
+    ) == {"_jets", "_jet"}
+    assert (
+        private_of_others(ast.parse("def _f(x):\n    return self._g(x)._replace(y=_f(x))")) == set()
+    )
 
 
 def test_no_module_has_the_name_of_something_public():
@@ -93,5 +119,12 @@ def test_no_module_has_the_name_of_something_public():
 
 
 def test_problem_sets_and_chapters_find_what_they_import():
-    assert lib.checks.__name__ == "lib.classroom.checks" and lib.explore.__name__ == "lib.classroom.explore"
-    assert all(hasattr(lib, name) for name in lib.__all__) and callable(lib.sweep) and callable(lib.one_neuron)
+    assert (
+        lib.checks.__name__ == "lib.classroom.checks"
+        and lib.explore.__name__ == "lib.classroom.explore"
+    )
+    assert (
+        all(hasattr(lib, name) for name in lib.__all__)
+        and callable(lib.sweep)
+        and callable(lib.one_neuron)
+    )

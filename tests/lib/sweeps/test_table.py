@@ -1,6 +1,7 @@
 """lib.sweeps.table: no accident to the file of a sweep, and no second writer, costs a row or doubles one."""
 
 import contextlib
+import importlib.util
 import json
 import multiprocessing
 import os
@@ -10,7 +11,9 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from guards import ROOT
 
+from lib import load_sweep
 from lib.sweeps import table
 from lib.sweeps.table import DTYPE, Table, read
 
@@ -314,6 +317,25 @@ def test_the_header_is_three_lines_whatever_the_command_held(path, monkeypatch):
     assert head[0] == r"# python -m multiprocessing a\nb\r\u2028\udcff.csv"
     assert json.loads(head[2][2:]) == SETTINGS and head[3] == ",".join(DTYPE.names)
     assert len(read(path)[0]) == 3
+
+
+def test_the_header_holds_the_command_that_was_typed(path, monkeypatch):
+    """`python -m lib.sweeps` runs lib.sweeps.__main__."""
+    monkeypatch.setattr(sys, "argv", ["", "table.csv"])
+    monkeypatch.setattr(
+        sys.modules["__main__"], "__spec__", importlib.util.find_spec("lib.sweeps.__main__")
+    )
+    filled(path)
+    assert path.read_text("utf-8").startswith("# python -m lib.sweeps table.csv\n")
+
+
+def test_a_table_of_the_book_is_loaded_by_its_name():
+    rows = load_sweep("erf", k=50)
+    table, settings = read(ROOT / "book" / "data" / "sweep_erf_k50.csv")
+    assert (rows == table).all() and settings["k"] == 50 and settings["kernel"] == "erf"
+    for kernel, k in (("relu", 7), ("tanh", 50), ("../erf", 50)):
+        with pytest.raises(ValueError, match="name must be a file of book/data, got 'sweep_"):
+            load_sweep(kernel, k)
 
 
 def test_nothing_is_kept_without_a_path(tmp_path, monkeypatch):
