@@ -6,6 +6,12 @@ PYTHON ?= python3
 CONSTRAINTS ?= -c constraints.txt
 BIN := .venv/bin
 NOTEBOOKS := $(wildcard book/*.ipynb) tools/chapter_template.ipynb
+NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=120 --nbval-sanitize-with tests/book/nbval_sanitize.cfg
+# Tests and chapters in one run, on every core up to four, one thread each. A file stays in one process: the cells of a
+# chapter share a kernel, and the tests of a file what it makes.
+TESTS = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder \
+	$(NBVAL) tests $(NOTEBOOKS)
+OTHER := TeX, JupyterLite, MPI, dask, a second build of the book
 OUTPUT := $(CURDIR)
 
 # A clean room: nothing of the caller's shell or account changes what a command does, be it another environment, a
@@ -39,11 +45,15 @@ endif
 endif
 endif
 
-.PHONY: help book pdf lite links test chapters portable notebooks assignments grade classroom bench sweep sweeps proofs clean
+.PHONY: help book pdf lite links test test-all chapters portable notebooks assignments grade classroom bench sweep sweeps proofs clean
 .PHONY: .writable
 
+# $(call timed,command): run it and say how long it took.
+timed = begin=$$(date +%s); $(1); status=$$?; took=$$(($$(date +%s) - begin)); \
+	echo "$@ took $$((took / 60)) min $$((took % 60)) s."; exit $$status
+
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
 
 # From nothing each time: a page that left _toc.yml must not stay on the site.
 book: .venv/.installed | .writable  ## build the book as HTML, every warning an error
@@ -63,13 +73,14 @@ pdf: .venv/.installed  ## build the book as one PDF, with the TeX of the machine
 	@echo "The PDF is built: $(CURDIR)/_build/latex/copy-or-average.pdf"
 
 test: .venv/.installed-tests  ## lint, tests, and every chapter run again and compared with its stored outputs
-	$(BIN)/ruff check .
-	$(BIN)/python -m pytest tests
-	$(MAKE) chapters
+	@$(call timed,$(BIN)/ruff check . && $(TESTS) -m "not other")
+	@echo "Left out are the tests of other people's programs ($(OTHER)): make test-all"
+
+test-all: .venv/.installed-tests  ## the same, and the tests of other people's programs that `make test` leaves out
+	@$(call timed,$(BIN)/ruff check . && $(TESTS))
 
 chapters: .venv/.installed  ## run every chapter again and compare it with its stored outputs
-	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 \
-		--nbval-sanitize-with tests/book/nbval_sanitize.cfg $(NOTEBOOKS)
+	$(BIN)/python -m pytest $(NBVAL) $(NOTEBOOKS)
 
 # Another name in SETTINGS, for example  make portable SETTINGS=farthest ; `tools/portable.py --list` prints them.
 portable: .venv/.installed-tests  ## the tests of lib and the chapters as other processors compute (five minutes a setting)

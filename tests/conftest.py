@@ -4,6 +4,7 @@ import browser
 import built_book
 import hypothesis
 import pytest
+import shared
 
 from lib.fast.accelerator import compile_apart
 
@@ -12,10 +13,31 @@ hypothesis.settings.register_profile("book", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("book")
 
 
+# The files that take longest start first, so that no process is left with one of them at the end.
+LONGEST = [
+    "tests/classroom/test_class.py",
+    "tests/book/test_pages.py",
+    "tests/classroom/test_assignments.py",
+    "tests/book/test_live_figures.py",
+    "tests/book/test_browser.py",
+]
+
+
+def pytest_configure(config):
+    if end := shared.start():
+        config.add_cleanup(end)
+
+
+def pytest_collection_modifyitems(items):
+    places = {file: place for place, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
+
+
 @pytest.fixture(scope="session")
 def compiled_apart():
     """lib.fast.compiled is on disk before this process loads it, as `compile_apart` explains."""
-    compile_apart()
+    with shared.one_at_a_time("compile"):
+        compile_apart()
 
 
 @pytest.fixture(scope="session")
@@ -41,10 +63,8 @@ def look(chromium):
 
     def open_page(page, width=1200, colours="light", **options):
         contexts.append(chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=colours, **options))
-        page = browser.opened(contexts[-1], page if isinstance(page, str) else page.as_uri())
-        if options.get("java_script_enabled", True) and page.locator("script[src*=mathjax]").count():
-            page.evaluate("MathJax.startup.promise")
-        return page
+        address = page if isinstance(page, str) else page.as_uri()
+        return browser.opened(contexts[-1], address, scripts=options.get("java_script_enabled", True))
 
     yield open_page
     for context in contexts:

@@ -16,7 +16,7 @@ pytest.importorskip("jupyterlite_core", reason="jupyterlite-core is not installe
 
 import build_lite  # noqa: E402
 
-pytestmark = browser.MARKS
+pytestmark = [*browser.MARKS, pytest.mark.other]
 
 
 @pytest.fixture(scope="module")

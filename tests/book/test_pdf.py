@@ -9,6 +9,7 @@ import pytest
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.other,
     pytest.mark.skipif(
         not (shutil.which("latexmk") and shutil.which("xelatex")),
         reason="no TeX (apt-get install latexmk texlive-xetex texlive-latex-extra texlive-fonts-recommended)",

@@ -1,6 +1,6 @@
 """A class hands in the five problem sets of the book, 13 kinds of submission each; `make classroom` grades all 65.
 
-Not part of `make test`: it takes some minutes. test_assignments.py does the same with a small problem set.
+Not part of `make test`: it takes some minutes. test_class.py does the same with a small problem set.
 """
 
 import csv

@@ -52,8 +52,8 @@ def served(folder):
         server.shutdown()
 
 
-def opened(context, address):
-    """The page at an address, with `requests` to other hosts and script `errors` noted."""
+def opened(context, address, scripts=True):
+    """The page at an address, its formulas set; `requests` to other hosts and script `errors` are noted."""
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
     page.add_init_script(AT_REST)
@@ -61,15 +61,22 @@ def opened(context, address):
     host = re.match(r"http://[^/]*/|file:", address).group()
 
     def refuse(route):
-        if route.request.url.startswith((host, "data:", "blob:")):
-            return route.continue_()
         page.requests.append(route.request.url)
-        return route.abort()
+        route.abort()
 
-    page.route("**/*", refuse)
+    page.route(re.compile(f"^(?!{re.escape(host)}|data:|blob:)"), refuse)
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     page.on("console", lambda message: page.errors.append(message.text) if message.type == "error" else None)
     page.goto(address, wait_until="load")
+    if scripts and page.locator("script[src*=mathjax]").count():
+        page.evaluate("MathJax.startup.promise")
+    return page
+
+
+def in_colours(page, colours):
+    """The open page, its reader's system changed to light or dark."""
+    page.emulate_media(color_scheme=colours)
+    page.wait_for_function("colours => document.documentElement.dataset.theme === colours", arg=colours)
     return page
 
 

@@ -1,15 +1,14 @@
-"""The book, built once for all the tests that look at its pages."""
+"""The book, built once for all the tests that look at its pages, in whichever process they run."""
 
 import functools
+import json
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
+import shared
 from guards import ROOT
-
-_folder = tempfile.TemporaryDirectory(prefix="book-")
 
 
 def build(*options, output):
@@ -21,13 +20,20 @@ def build(*options, output):
 
 @functools.cache
 def _built():
-    return build("-W", "-n", "--keep-going", output=_folder.name)
+    """The exit status of the run's one build, and what it complained of."""
+    outcome = shared.folder() / "built.json"
+    with shared.one_at_a_time("build"):
+        if not outcome.exists():
+            built = build("-W", "-n", "--keep-going", output=shared.folder())
+            outcome.write_text(json.dumps([built.returncode, built.stderr]), "utf-8")
+    return json.loads(outcome.read_text("utf-8"))
 
 
 def site():
     """The folder of the HTML pages."""
-    assert _built().returncode == 0, _built().stderr[-3000:]
-    return Path(_folder.name, "_build", "html")
+    status, said = _built()
+    assert status == 0, said[-3000:]
+    return shared.folder() / "_build" / "html"
 
 
 def page(name):

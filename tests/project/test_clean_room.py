@@ -121,6 +121,7 @@ def test_chapters_are_stored_from_a_clean_room(hostile, probe):
 
 @IN_ITS_ENVIRONMENT
 @pytest.mark.slow
+@pytest.mark.other
 def test_the_book_is_built_in_a_clean_room(hostile, tmp_path):
     result = make("book", f"OUTPUT={tmp_path}", environment=hostile)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -11,7 +11,7 @@ from guards import ROOT
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
 CI = (ROOT / ".ci" / "run").read_text("utf-8")
-TARGETS = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
 
 
 def workflow(name):
@@ -24,11 +24,11 @@ def commands(workflow):
 
 def made(text):
     """The targets that `text` tells the reader to make, in backticks or on a line of their own."""
-    return set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE))
+    return set(re.findall(r"(?:^|`)make ([a-z][a-z-]*)", text, re.MULTILINE))
 
 
 def test_readme_commands_are_the_ones_that_ci_runs():
-    assert {"book", "test"} <= made(README) & made(CI)
+    assert {"book", "test"} <= made(README) and {"book", "test-all"} <= made(CI)
     blocks = re.findall(r"^```(?:bash|sh|console|shell)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
     lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
     others = [line for line in lines if not re.fullmatch(r"make (book|test)|git clone \S+|cd copy-average-book|", line)]
@@ -52,11 +52,22 @@ def test_every_target_that_a_text_names_exists(text):
 
 
 def test_every_target_is_explained_by_make_help():
-    assert set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE)) == TARGETS
+    assert set(re.findall(r"^([a-z][a-z-]*):.*## ", MAKEFILE, re.MULTILINE)) == TARGETS
 
 
 def test_targets_are_phony():
     assert set(re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE).group(1).split()) == TARGETS
+
+
+def test_make_test_all_is_make_test_and_what_it_leaves_out():
+    runs = []
+    for target in ("test", "test-all"):
+        said = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        (command,) = re.findall(r"ruff check \. && ([^;]* -m pytest [^;]*);", said)
+        runs.append(command.split())
+        assert ("make test-all" in said) == (target == "test")
+    assert runs[0] == [*runs[1], "-m", '"not', 'other"']
+    assert {"tests", *(path.relative_to(ROOT).as_posix() for path in ROOT.glob("book/*.ipynb"))} <= set(runs[1])
 
 
 def test_workflows_test_every_python_and_publish_only_what_passed():
@@ -65,7 +76,7 @@ def test_workflows_test_every_python_and_publish_only_what_passed():
     assert matrix["python"] == ["3.11", "3.12", "3.13", "3.14"]
     assert {system.partition("-")[0] for system in matrix["system"]} == {"ubuntu", "macos"}
     assert any(system.endswith("-arm") for system in matrix["system"])
-    assert made(commands(test)) == {"test", "book", "portable", "assignments", "classroom"}
+    assert made(commands(test)) == {"test-all", "book", "portable", "assignments", "classroom"}
     assert book["jobs"]["build"]["needs"] == "test" and book["jobs"]["deploy"]["needs"] == "build"
     assert "constraints.txt" not in commands(weekly)
 

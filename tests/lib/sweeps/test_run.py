@@ -378,6 +378,7 @@ def rows(path):
 
 
 @pytest.mark.slow
+@pytest.mark.other
 def test_a_dask_cluster_survives_a_killed_worker(tmp_path):
     """Two worker processes, one of them killed half-way: nothing lost, nothing twice."""
     distributed = pytest.importorskip("distributed")
@@ -408,6 +409,7 @@ def test_a_dask_cluster_survives_a_killed_worker(tmp_path):
     same(table, run.sweep(10, range(3, 8), range(5), executor=in_process()))
 
 
+@pytest.mark.other
 def test_an_mpi_pool_makes_the_same_table(tmp_path, small_table):
     """As the description of lib.sweeps.run says it, on one process that hands out flows and two that run them."""
     pytest.importorskip("mpi4py", exc_type=ImportError)
