@@ -17,12 +17,12 @@ from scipy.special import eval_hermitenorm
 from lib import (
     Network,
     PopulationLoss,
-    bounds,
     copy_average_loss,
     kernels,
     loss_lower_bound,
     perturbed_copies,
 )
+from lib.students import bounds
 from lib.sweeps.table import read
 
 NAMES = ["erf", "tanh", "sigmoid", "relu", "softplus", "gelu"]
