@@ -14,7 +14,7 @@ and rooms that are built on it:
     fast       twins of both, compiled by numba, that give the same numbers
     sweeps     flows from many starts, and their tables; `python -m lib.sweeps`
     classroom  checks that problem sets call, figures to move by hand, another package's results
-    proofs     what is proven by interval arithmetic; `python -m lib.proofs`
+    proofs     what interval arithmetic proves; `python -m lib.proofs`, needs python-flint
 
 Imports go one way: the core, then students and descent, which do not know of each other, then
 fast, then sweeps and classroom, then proofs. What one module takes from another is public.

@@ -26,7 +26,7 @@ from lib.loss import PopulationLoss
 from lib.networks import Network
 from lib.students.averaging import copy_average
 from lib.students.perturbed import erf_perturbed_copies, perturbed_network
-from lib.students.spectrum import Across, along_itself, coupled, perturbed_copies_spectrum, precise_eigenvalues
+from lib.students.spectrum import Across, coupled, eigenvalues_of, perturbed_copies_spectrum, steps_along
 from lib.sweeps.run import certified_flow
 from lib.sweeps.table import data_file, read
 
@@ -162,7 +162,7 @@ def copy_average_softest(k, n, d):
     t = 1 / (2 * m)
     s = math.sqrt(2 / math.pi) * np.sqrt(np.arcsin([0.5, t]))  # of a copy and of the averager
     copy, averager = Across.of(1.0), Across.of(m)
-    own, averaged = along_itself(1.0) / [1.0, s[0]], along_itself(m) / [m, s[1]]
+    own, averaged = steps_along(1.0) / [1.0, s[0]], steps_along(m) / [m, s[1]]
     average = (averager.linear / m, averager.rest / m**2)
     within = (averager.linear / m, averager.within / m**2)
     nobody = np.zeros((1, 0))
@@ -177,7 +177,7 @@ def copy_average_softest(k, n, d):
         blocks.append(coupled(nobody, *copies(N), within))
     if d > k:
         blocks.append(coupled(nobody, *copies(N), average))
-    return min(precise_eigenvalues(*block)[0] for block in blocks)
+    return min(eigenvalues_of(*block)[0] for block in blocks)
 
 
 @functools.lru_cache(1024)

@@ -25,7 +25,8 @@ from lib.proofs.enclosures import PRECISION, Undecided, precise
 from lib.proofs.ends import end_of_flow
 from lib.proofs.perturbed import Verdict, prove
 from lib.students.spectrum import PhaseBoundaries, phase_boundaries
-from lib.sweeps.table import load_sweep
+from lib.sweeps import table as sweeps
+from lib.sweeps.table import data_file
 
 LARGEST = 100
 
@@ -99,7 +100,7 @@ def end_row(k, n, seed):
 
 def all_ends(ks=(10, 20, 50, 100)):
     """The table of the ends of all flows of these k that were certified as strict minima."""
-    rows = [row for k in ks for row in load_sweep("erf", k)]
+    rows = [row for k in ks for row in sweeps.read(data_file(f"sweep_erf_k{k}.csv"))[0]]
     keys = tuple(
         (int(r["k"]), int(r["n"]), int(r["seed"]))
         for r in rows

@@ -17,10 +17,10 @@ over (u_i . u_j)^a.
 
 import numpy as np
 
+from lib import pairs
 from lib.arguments import instance, integer
 from lib.kernels import Kernel
 from lib.networks import Network
-from lib.pairs import among, from_entries
 
 _MOST_FACTORS = 8  # that become rows
 _ORDERS = 56  # of the series of K_a, used where |u_i . u_j| < _SMALL: what is cut is below 1e-16
@@ -48,7 +48,7 @@ def loss_lower_bound(teacher, n, kernel):
     n = integer("n", n, least=0)
     instance("kernel", kernel, Kernel)
     if n == 0:
-        products = np.outer(b, b) * kernel.value_at(among(V, kernel.noise))
+        products = np.outer(b, b) * kernel.value_at(pairs.among(V, kernel.noise))
         return float(max(products.sum() - _KERNEL_ERROR * np.abs(products).sum(), 0.0))
     # A neuron with v_j = 0 is a constant, and the order q = 0 is left out of the bound; so is one
     # as good as constant.
@@ -75,14 +75,14 @@ class _Orders:
         U = V / norms[:, None]
         self.cosines = np.clip(U @ U.T, -1.0, 1.0)
         np.fill_diagonal(self.cosines, 1.0)
-        self.products = np.outer(b, b) * kernel.value_at(among(V, kernel.noise))
+        self.products = np.outer(b, b) * kernel.value_at(pairs.among(V, kernel.noise))
         coefficients, errors = hermite_coefficients(kernel, norms, _ORDERS)
         self.beta = b[:, None] * coefficients
         size = np.sqrt(self.products.diagonal())
         self.beta_errors = np.abs(b) * errors + _EPS * size
         # At the cosine 0.4 kernel and series must agree: what they differ by is taken for an error
         # of either.
-        at = from_entries(0.4 * norms**2, norms**2, norms**2)
+        at = pairs.from_entries(0.4 * norms**2, norms**2, norms**2)
         differences = b**2 * kernel.value_at(at) - (self.beta**2) @ 0.4 ** np.arange(_ORDERS + 1)
         relative = max(_KERNEL_ERROR, 4 * float((np.abs(differences) / size**2).max()))
         self.errors = np.outer(size, size) * relative + np.outer(

@@ -63,8 +63,8 @@ def copy_average_spectrum(k, n, d=None):
 
     nobody, average = np.zeros((1, 0)), (averager.linear, averager.rest)
     return _blocks([
-        ("copied", *coupled(along_itself(1.0), *copies(N - 1), average), N),
-        ("averaged", *coupled(along_itself(float(m)), *copies(N)), 1),
+        ("copied", *coupled(steps_along(1.0), *copies(N - 1), average), N),
+        ("averaged", *coupled(steps_along(float(m)), *copies(N)), 1),
         ("within the group", *coupled(nobody, *copies(N), (averager.linear, averager.within)), m - 1),
         ("outside", *coupled(nobody, *copies(N), average), d - k),
         ("between copies", [copy.rest], np.eye(1), max(N - 1, 0) * (m + d - k) + N * max(N - 2, 0)),
@@ -113,7 +113,7 @@ def phase_boundaries(k):
     k = real("k", k, least=3.0, most=1e18)
 
     def softest(log_n):
-        return precise_eigenvalues(*_Perturbed.at(k, math.exp(log_n)).standard())[0]
+        return eigenvalues_of(*_Perturbed.at(k, math.exp(log_n)).standard())[0]
 
     def advantage(ratio):
         return group_excess(k - ratio * k + 1) - erf_perturbed_copies(k, ratio * k).excess
@@ -155,7 +155,7 @@ class Across(NamedTuple):
         return cls(math.sqrt(squared), squared * slopes.sum(), -squared * (slopes @ (ORDERS - 2)))
 
 
-def along_itself(l):
+def steps_along(l):
     """Rows q = 1, 3, ...: the change of the order q of L, as a square, for unit steps of |w| and a."""
     q = np.append(1.0, ORDERS)
     root = np.sqrt(np.append(1.0, COEFFICIENTS) * 0.5**q * l ** (2 - q))
@@ -244,13 +244,13 @@ class _Perturbed(NamedTuple):
 
 def _blocks(blocks):
     return tuple(
-        Block(name, precise_eigenvalues(weights, rows), multiplicity)
+        Block(name, eigenvalues_of(weights, rows), multiplicity)
         for name, weights, rows, multiplicity in blocks
         if multiplicity > 0
     )
 
 
-def precise_eigenvalues(weights, rows):
+def eigenvalues_of(weights, rows):
     """Eigenvalues of (4/pi) sum_r weight_r row_r row_r^T, ascending; a stiff one does not drown a soft one."""
     for digits in (50, 100, 200):
         with decimal.localcontext(decimal.Context(prec=digits)):

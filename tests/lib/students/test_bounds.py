@@ -22,7 +22,6 @@ from lib import (
     loss_lower_bound,
     perturbed_copies,
 )
-from lib.pairs import among, between
 from lib.students import bounds
 from lib.sweeps.table import read
 
@@ -302,14 +301,14 @@ def test_no_student_is_below_the_bound(teacher, name, n, random):
     scale = (
         np.abs(teacher.a)
         @ np.abs(teacher.a)
-        * float(L.kernel.value_at(among(teacher.W, 0.0)).max())
+        * float(L.kernel.value_at(bounds.pairs.among(teacher.W, 0.0)).max())
     )
     rng = np.random.default_rng(random.randrange(2**32))
     for spread in (0.0, 0.1):
         W = teacher.W[rng.permutation(teacher.n)[:n]]
         W = W + spread * np.abs(teacher.W).max() * rng.standard_normal(W.shape)
-        own = kernel.value_at(among(W, kernel.noise))
-        cross = kernel.value_at(between(W, teacher.W, kernel.noise))
+        own = kernel.value_at(bounds.pairs.among(W, kernel.noise))
+        cross = kernel.value_at(bounds.pairs.between(W, teacher.W, kernel.noise))
         student = Network(W, np.linalg.lstsq(own, cross @ teacher.a, rcond=1e-12)[0])
         assert L(student) >= bound - 1e-13 * max(scale, student.a @ np.abs(own) @ np.abs(student.a))
 
