@@ -20,7 +20,7 @@ LONGEST = [
     "tests/classroom/test_assignments.py",
     "tests/book/test_live_figures.py",
     "tests/book/test_browser.py",
-    "tests/lib/test_sweep.py",
+    "tests/lib/sweeps/test_run.py",
 ]
 
 

@@ -85,3 +85,9 @@ def test_git_does_not_ignore_the_library():
     """The usual template for Python does, and then the package is neither committed nor in the wheel."""
     ignored = (ROOT / ".gitignore").read_text("utf-8").split()
     assert not {"lib", "lib/", "/lib/", "/lib"} & set(ignored)
+
+
+def test_files_that_start_first_exist():
+    listed = re.search(r"^LONGEST = \[(.*?)\]", (ROOT / "tests" / "conftest.py").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    names = re.findall(r'"([^"]+)"', listed.group(1))
+    assert names and all((ROOT / name).is_file() for name in names)

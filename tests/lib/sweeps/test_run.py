@@ -144,9 +144,13 @@ def test_killed_and_continued(tmp_path):
 
 
 def start(*arguments, **options):
-    """The sweep of a command line, in a process group of its own."""
+    """The sweep of a command line, in a process group of its own, which Ctrl-C reaches.
+
+    A shell's background jobs ignore interruptions, and what they start does too.
+    """
     command = [sys.executable, "-m", "lib.sweeps", *map(str, arguments)]
     options = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) | options
+    options["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
     return subprocess.Popen(command, start_new_session=True, **options)
 
 
