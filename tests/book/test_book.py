@@ -42,7 +42,7 @@ def test_chapter_has_a_figure_to_move(chapter):
     sources = [cell.source for cell in guards.code_cells(CHAPTERS[chapter])]
     (moved,) = [name for source in sources for name in re.findall(r"widgets\.interact\(explore\.(\w+)", source)]
     assert hasattr(explore, moved)
-    assert f"explore.{moved}" in (ROOT / "tests" / "lib" / "test_explore.py").read_text("utf-8")
+    assert f"explore.{moved}" in (ROOT / "tests" / "lib" / "classroom" / "test_explore.py").read_text("utf-8")
     page = (built_book.site() / "book" / f"{chapter}.html").read_text("utf-8")
     assert "application/vnd.jupyter.widget" not in page and "html-manager" not in page
 
