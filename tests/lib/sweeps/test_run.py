@@ -428,7 +428,8 @@ def test_an_mpi_pool_makes_the_same_table(tmp_path, small_table):
         f"        sweep(6, [2, 4], range(3), path={str(tmp_path / 'table.csv')!r}, executor=pool)\n"
     )
     command = [launcher, "-n", "3", sys.executable, "-m", "mpi4py.futures", str(script)]
-    subprocess.run(command, check=True, capture_output=True, timeout=300, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    subprocess.run(command, check=True, capture_output=True, timeout=300, env=os.environ | {"PYTHONPATH": path})
     table, _ = read(tmp_path / "table.csv")
     same(table, small_table)
 

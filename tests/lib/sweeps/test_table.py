@@ -176,7 +176,7 @@ def test_the_lock_of_a_killed_process_ends_with_it(path, whole):
         pytest.skip("needs fork")
     killed = (
         f"import os, time\nfrom lib.sweeps.table import Table\nrows = Table({str(path)!r}, {SETTINGS}).__enter__()\n"
-        "if os.fork() == 0: time.sleep(60)\nprint('held', flush=True); time.sleep(60)"
+        "if os.fork() == 0: print('held', flush=True)\ntime.sleep(60)"  # the child has let go of it by then
     )
     process = subprocess.Popen([sys.executable, "-c", killed], stdout=subprocess.PIPE, start_new_session=True)
     try:
