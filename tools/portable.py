@@ -30,18 +30,18 @@ ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "NUMBA_NUM_TH
 TWO_THREADS = {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}
 ALL, AVX512 = "all of them", "those with AVX-512"  # which of its faster loops NumPy may not use
 SETTINGS = {
-    "as it is": {},
+    "as-it-is": {},
     "SkylakeX": {"OPENBLAS_CORETYPE": "SkylakeX"},
     "Zen": {"OPENBLAS_CORETYPE": "Zen"},
     "Haswell": {"OPENBLAS_CORETYPE": "Haswell"},
     "Nehalem": {"OPENBLAS_CORETYPE": "Nehalem"},
-    "no AVX-512": {"NPY_DISABLE_CPU_FEATURES": AVX512},
-    "no AVX2": {"NPY_DISABLE_CPU_FEATURES": ALL, **OLD_LIBC},
-    "one thread": ONE_THREAD,
-    "two threads": TWO_THREADS,
-    "no numba": {"numba": "absent"},
+    "no-AVX-512": {"NPY_DISABLE_CPU_FEATURES": AVX512},
+    "no-AVX2": {"NPY_DISABLE_CPU_FEATURES": ALL, **OLD_LIBC},
+    "one-thread": ONE_THREAD,
+    "two-threads": TWO_THREADS,
+    "no-numba": {"numba": "absent"},
 }
-SETTINGS["farthest"] = SETTINGS["Nehalem"] | SETTINGS["no AVX2"] | SETTINGS["one thread"] | SETTINGS["no numba"]
+SETTINGS["farthest"] = SETTINGS["Nehalem"] | SETTINGS["no-AVX2"] | SETTINGS["one-thread"] | SETTINGS["no-numba"]
 CHAPTERS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("book/*.ipynb"))
 NBVAL = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=240"]
 NBVAL += ["--nbval-sanitize-with", "tests/book/nbval_sanitize.cfg"]
@@ -77,7 +77,7 @@ def main():
     print(f"{'setting':12} {'passed':>6} {'failed':>6} {'minutes':>7}  nearest to its bound", flush=True)
     with tempfile.TemporaryDirectory(prefix="portable") as folder:
         for name in arguments.settings:
-            place = Path(folder, name.replace(" ", "-"))
+            place = Path(folder, name)
             environment = prepared(place, SETTINGS[name])
             fingerprint = computed(environment)
             if fingerprint is None or fingerprint in known:
