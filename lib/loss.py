@@ -16,6 +16,8 @@ from lib.kernels import Kernel
 from lib.networks import Network, split
 from lib.pairs import among, between
 
+MOST_PRODUCTS = 2000  # after which conjugate gradients give up
+
 
 class PopulationLoss:
     """L(student) = E[(f_student(x) - f_teacher(x))^2], x ~ N(0, I), without a factor 1/2.
@@ -238,7 +240,7 @@ class _HessianOperator(LinearOperator):
     def _adjoint(self):
         return self
 
-    def solve(self, shift, b, tolerance, most=2000):
+    def solve(self, shift, b, tolerance, most=MOST_PRODUCTS):
         """(x, products): x solves (H + shift) x = b as far as `products` steps of conjugate gradients do.
 
         They end when some vector of their Krylov space has a residual <= tolerance. x, whose residual may be

@@ -15,7 +15,7 @@ from scipy.sparse.linalg import LinearOperator
 from lib import kernels
 from lib.descent.ndf import ALPHA, GAMMA, LEFT_OVER, NDF, NEWTON_ITERATIONS, integrator_for
 from lib.fast import compiled_kernels
-from lib.loss import PopulationLoss
+from lib.loss import MOST_PRODUCTS, PopulationLoss
 from lib.networks import Network
 from lib.pairs import squared_norms
 
@@ -64,16 +64,19 @@ class _CompiledOperator(LinearOperator):
         V, _, _, unit = loss._compiled_teacher
         value, self.gradient, at = compiled_kernels.linearise(*_writable(W, a), *loss._compiled_teacher)
         self.value = value + loss.teacher_energy
-        self._at_student = at, V, unit
+        self._at_student = at, V, unit, compiled_kernels.workspace(*W.shape)
+        compiled_kernels.enter(at, self._at_student[-1])
 
     def _matvec(self, direction):
-        (direction,) = _writable(np.ravel(direction))
-        return compiled_kernels.product(*self._at_student, direction)
+        product, work = np.empty(self.shape[0]), self._at_student[-1]
+        work.both[-product.size :] = np.ravel(direction)
+        compiled_kernels.multiply(*self._at_student, product)
+        return product
 
     def _adjoint(self):
         return self
 
-    def solve(self, shift, b, tolerance, most=2000):
+    def solve(self, shift, b, tolerance, most=MOST_PRODUCTS):
         """As the operator of `PopulationLoss.hessian_operator` does it."""
         (b,) = _writable(b)
         solved, x, products = compiled_kernels.solve(*self._at_student, float(shift), b, float(tolerance), most)
@@ -83,11 +86,17 @@ class _CompiledOperator(LinearOperator):
 class CompiledNDF(NDF):
     """NDF whose steps are compiled."""
 
+    def __init__(self, L, W, a, rtol):
+        super().__init__(L, W, a, rtol)
+        self._predicted = compiled_kernels.weights(*W.shape)
+        self._workspace = compiled_kernels.workspace(*W.shape)
+
     def _correct(self):
-        order = self._order
-        how, theta, change, value, gradient, iterations, products = compiled_kernels.correct(
+        order, corrected = self._order, compiled_kernels.weights(*self._shape)
+        how, change, value, gradient, iterations, products = compiled_kernels.correct(
             self._differences, GAMMA[: order + 1] / ALPHA[order], self._h / ALPHA[order], self._atol, self._rtol,
-            LEFT_OVER, NEWTON_ITERATIONS, self._shape, *self._L._compiled_teacher,
+            LEFT_OVER, NEWTON_ITERATIONS, MOST_PRODUCTS, self._predicted, corrected, self._workspace,
+            *self._L._compiled_teacher,
         )  # fmt: skip
         if how == compiled_kernels.LONG:
             return super()._correct()
@@ -95,7 +104,7 @@ class CompiledNDF(NDF):
         self.gradients += 1 + iterations
         if how == compiled_kernels.FAILED:
             return None
-        return theta, change, value + self._L.teacher_energy, gradient, iterations
+        return corrected.theta, change, value + self._L.teacher_energy, gradient, iterations
 
     def _extend_differences(self, change):
         compiled_kernels.extend_differences(self._differences, self._order, change)

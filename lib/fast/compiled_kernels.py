@@ -76,14 +76,38 @@ class Linearisation(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """Space of one product: W and the direction (U, c) below it, so that one matrix product serves both; its
-    factors (n, 2 n); changes of s (n, n) and of the pull (n, d).
+    """Space of one product, of `workspace`: W and the direction (U, c) below it, so that one matrix product
+    serves both, as a vector and as rows (2 n, d); its factors (n, 2 n); changes of s (n, n) and of the pull (n, d).
     """
 
     both: np.ndarray
+    rows: np.ndarray
     factors: np.ndarray
     ds: np.ndarray
     change: np.ndarray
+
+
+class Weights(NamedTuple):
+    """A vector of `Network.ravel()` and its parts W (n, d) and a (n,), of `weights`."""
+
+    theta: np.ndarray
+    W: np.ndarray
+    a: np.ndarray
+
+
+# Views of one array in two shapes are made here, by NumPy: numba takes three seconds to compile `reshape`.
+
+
+def workspace(n, d):
+    both = np.empty(2 * n * d + n)
+    return Workspace(
+        both, both[: 2 * n * d].reshape(2 * n, d), np.empty((n, 2 * n)), np.empty((n, n)), np.empty((n, d))
+    )
+
+
+def weights(n, d):
+    theta = np.empty(n * (d + 1))
+    return Weights(theta, theta[: n * d].reshape(n, d), theta[n * d :])
 
 
 @_inlined
@@ -99,10 +123,27 @@ def _arcsine(x):
 
 
 @_compiled
-def _own_tables(W):
+def _times(A, B):
+    """A B, the only way in which this file multiplies matrices: numba compiles each way apart."""
+    out = np.empty((A.shape[0], B.shape[1]))
+    np.dot(A, B, out)
+    return out
+
+
+@_compiled
+def _transposed(A):
+    out = np.empty((A.shape[1], A.shape[0]))
+    for i in range(A.shape[0]):
+        for j in range(A.shape[1]):
+            out[j, i] = A[i, j]
+    return out
+
+
+@_compiled
+def _own_tables(W, W_transposed):
     """s, g, X of all pairs of rows of W, and P with its inverse root."""
     n = W.shape[0]
-    S = np.dot(W, W.T)
+    S = _times(W, W_transposed)
     G, X = np.empty((n, n)), np.empty((n, n))
     P, inverse = np.empty(n), np.empty(n)
     for i in range(n):
@@ -128,7 +169,9 @@ def _cross_tables(W, P, inverse, V, b, Q, unit):
     n, k = W.shape[0], V.shape[0]
     T = _onto(W, V, unit)
     X, g = np.empty((n, k)), np.empty(n)
-    inverse_q = 1.0 / np.sqrt(Q)
+    inverse_q = np.empty(k)
+    for j in range(k):
+        inverse_q[j] = 1.0 / math.sqrt(Q[j])
     for i in range(n):
         total = 0.0
         for j in range(k):
@@ -142,7 +185,7 @@ def _cross_tables(W, P, inverse, V, b, Q, unit):
 @_compiled
 def _onto(W, V, unit):
     """W V^T; unit vectors only select columns, and whoever uses it reads no others."""
-    return W if unit else np.dot(W, V.T)
+    return W if unit else _times(W, _transposed(V))
 
 
 @_compiled
@@ -153,7 +196,10 @@ def _subtract_teacher(out, M, V, unit):
             for j in range(M.shape[1]):
                 out[i, j] -= M[i, j]
     else:
-        out -= np.dot(M, V)
+        product = _times(M, V)
+        for i in range(out.shape[0]):
+            for j in range(out.shape[1]):
+                out[i, j] -= product[i, j]
 
 
 @_compiled
@@ -170,48 +216,54 @@ def _pulls(W, a, S, X, P, T, bX, V, unit):
             total -= bX[i, j] * T[i, j]
         norm_pull[i] = -0.5 * total / P[i]
         weights[i, i] += 2.0 * norm_pull[i]
-    pull = np.dot(weights, W)
+    pull = _times(weights, W)
     _subtract_teacher(pull, bX, V, unit)
     return pull, weights, norm_pull
 
 
 @_compiled
-def _summary(a, pull, own, cross):
+def _summary(a, pull, G, cross):
     n, d = pull.shape
     gradient = np.empty(n * d + n)
     value = 0.0
     for i in range(n):
+        own = 0.0
+        for j in range(n):
+            own += G[i, j] * a[j]
         for x in range(d):
             gradient[i * d + x] = 2.0 * a[i] * pull[i, x]
-        gradient[n * d + i] = 2.0 * (own[i] - cross[i])
-        value += a[i] * (own[i] - 2.0 * cross[i])
+        gradient[n * d + i] = 2.0 * (own - cross[i])
+        value += a[i] * (own - 2.0 * cross[i])
     return value, gradient
 
 
 @_compiled
 def value_and_gradient(W, a, V, b, Q, unit):
     """The loss but for the teacher's own part, and its gradient in the order of `Network.ravel()`."""
-    S, G, X, P, inverse = _own_tables(W)
+    S, G, X, P, inverse = _own_tables(W, _transposed(W))
     T, bX, g = _cross_tables(W, P, inverse, V, b, Q, unit)
     pull, _, _ = _pulls(W, a, S, X, P, T, bX, V, unit)
-    return _summary(a, pull, np.dot(G, a), g)
+    return _summary(a, pull, G, g)
 
 
 @_compiled
 def linearise(W, a, V, b, Q, unit):
     """(loss but for the teacher's own part, gradient, `Linearisation`)."""
-    S, G, X, P, inverse = _own_tables(W)
+    W_transposed = _transposed(W)
+    S, G, X, P, inverse = _own_tables(W, W_transposed)
     T, bX, g = _cross_tables(W, P, inverse, V, b, Q, unit)
     pull, weights, norm_pull = _pulls(W, a, S, X, P, T, bX, V, unit)
-    value, gradient = _summary(a, pull, np.dot(G, a), g)
+    value, gradient = _summary(a, pull, G, g)
     p, ss, sp, second = _own_second(a, S, X, P)
     cross_ss, cross_sp, cross_second = _cross_second(P, T, bX, Q)
-    pull_per_dp = np.dot(sp, W)
+    pull_per_dp = _times(sp, W)
     _subtract_teacher(pull_per_dp, cross_sp, V, unit)
-    for i in range(len(a)):
-        pull_per_dp[i] += (0.5 * (second[i] - cross_second[i]) / P[i] ** 2) * W[i]
+    for i in range(W.shape[0]):
+        factor = 0.5 * (second[i] - cross_second[i]) / P[i] ** 2
+        for x in range(W.shape[1]):
+            pull_per_dp[i, x] += factor * W[i, x]
     at = Linearisation(
-        G, X, p, ss, sp, weights, bX, cross_ss, cross_sp, W, W.T.copy(), pull, pull_per_dp, a, P, norm_pull
+        G, X, p, ss, sp, weights, bX, cross_ss, cross_sp, W, W_transposed, pull, pull_per_dp, a, P, norm_pull
     )
     return value, gradient, at
 
@@ -258,33 +310,24 @@ def _cross_second(P, T, bX, Q):
 
 
 @_compiled
-def product(at, V, unit, direction):
-    """The Hessian times a direction."""
-    work = _workspace(at)
-    work.both[at.W.size :] = direction
-    out = np.empty_like(direction)
-    _multiply(at, V, unit, work, out)
-    return out
+def enter(at, work):
+    """Write the student into the workspace, as `multiply` and `solve` expect it there."""
+    n, d = at.W.shape
+    for i in range(n):
+        for x in range(d):
+            work.rows[i, x] = at.W[i, x]
+        for j in range(n):
+            work.factors[i, n + j] = at.weights[i, j]
 
 
 @_compiled
-def _workspace(at):
-    W, n = at.W, len(at.a)
-    both, factors = np.empty(2 * W.size + n), np.empty((n, 2 * n))
-    both[: W.size] = W.ravel()
-    factors[:, n:] = at.weights
-    return Workspace(both, factors, np.empty((n, n)), np.empty_like(W))
-
-
-@_compiled
-def _multiply(at, V, unit, work, out):
+def multiply(at, V, unit, work, out):
     """out = Hessian times the direction in the workspace."""
     G, X, p, ss, sp, weights, bX, cross_ss, cross_sp, W, W_transposed, pull, pull_per_dp, a, P, norm_pull = at
-    both, factors, ds, change = work
+    both, rows, factors, ds, change = work
     n, d = W.shape
     k = V.shape[0]
-    rows, c = both[: 2 * n * d].reshape(2 * n, d), both[2 * n * d :]
-    U = rows[n:]
+    U, c = rows[n:], both[2 * n * d :]
     np.dot(U, W_transposed, ds)
     for i in range(n):
         for j in range(i + 1):
@@ -316,7 +359,10 @@ def _multiply(at, V, unit, work, out):
             for j in range(k):
                 change[i, j] -= cross_ss[i, j] * dt[i, j]
     else:
-        change -= np.dot(cross_ss * dt, V)
+        for i in range(n):
+            for j in range(k):
+                dt[i, j] *= cross_ss[i, j]
+        _subtract_teacher(change, dt, V, unit)
     for i in range(n):
         for x in range(d):
             value = c[i] * pull[i, x] + a[i] * (change[i, x] + dp[i] * pull_per_dp[i, x])
@@ -324,18 +370,20 @@ def _multiply(at, V, unit, work, out):
 
 
 @_compiled
-def solve(at, V, unit, shift, b, tolerance, most):
+def solve(at, V, unit, work, shift, b, tolerance, most):
     """Conjugate gradients, as the operator of a PopulationLoss: (whether solved, x, products)."""
-    N, work = b.size, _workspace(at)
-    p = work.both[-N:]
-    x, r, Ap = np.zeros(N), b.copy(), np.empty(N)
-    p[:] = b
-    square = np.dot(b, b)
+    N = b.size
+    p = work.both[work.both.size - N :]
+    x, r, Ap, square = np.empty(N), np.empty(N), np.empty(N), 0.0
+    for i in range(N):
+        x[i] = 0.0
+        r[i] = p[i] = b[i]
+        square += b[i] * b[i]
     smallest = square
     for products in range(most):
         if smallest <= tolerance**2:
             return True, x, products
-        _multiply(at, V, unit, work, Ap)
+        multiply(at, V, unit, work, Ap)
         curvature = 0.0
         for i in range(N):
             Ap[i] += shift * p[i]
@@ -355,23 +403,31 @@ def solve(at, V, unit, shift, b, tolerance, most):
 
 
 @_compiled
-def correct(differences, history_weights, c, absolute, relative, left_over, iterations, shape, V, b, Q, unit):
-    """As `lib.descent.ndf.NDF._correct`: (how it ended, theta, change, loss, gradient, iterations, products).
+def correct(
+    differences, history_weights, c, absolute, relative, left_over, iterations, most,
+    predicted, corrected, work, V, b, Q, unit,
+):  # fmt: skip
+    """As `lib.descent.ndf.NDF._correct`: (how it ended, change, loss, gradient, iterations, products).
 
-    LONG: a weight vector is too long for the formulas of this file.
+    predicted, corrected: Weights that are written, the second with the new ones. LONG: a weight vector
+    is too long for the formulas of this file.
     """
-    n, d = shape
-    N = n * (d + 1)
-    predicted, history = np.zeros(N), np.zeros(N)
+    theta = corrected.theta
+    N = theta.size
+    history, change = np.empty(N), np.empty(N)
+    for i in range(N):
+        predicted.theta[i] = history[i] = change[i] = 0.0
     for j in range(len(history_weights)):
         for i in range(N):
-            predicted[i] += differences[j, i]
+            predicted.theta[i] += differences[j, i]
             history[i] += history_weights[j] * differences[j, i]
-    theta, change, value, gradient, total = predicted.copy(), np.zeros(N), 0.0, history, 0
-    W, a = theta[: n * d].reshape(n, d), theta[n * d :]
-    if not _is_short(W):
-        return LONG, theta, change, value, gradient, 0, total
-    value, gradient, at = linearise(predicted[: n * d].reshape(n, d), predicted[n * d :], V, b, Q, unit)
+    for i in range(N):
+        theta[i] = predicted.theta[i]
+    total = 0
+    if not _is_short(predicted.W):
+        return LONG, change, 0.0, history, 0, total
+    value, gradient, at = linearise(predicted.W, predicted.a, V, b, Q, unit)
+    enter(at, work)
     small, previous = left_over * absolute * math.sqrt(N), np.inf
     for iteration in range(iterations):
         residual, square = np.empty(N), 0.0
@@ -379,31 +435,34 @@ def correct(differences, history_weights, c, absolute, relative, left_over, iter
             residual[i] = -gradient[i] - (history[i] + change[i]) / c
             square += residual[i] * residual[i]
         tolerance = small / c if iteration else min(small / c, 0.1 * math.sqrt(square))
-        solved, correction, products = solve(at, V, unit, 1.0 / c, residual, tolerance, 2000)
+        solved, correction, products = solve(at, V, unit, work, 1.0 / c, residual, tolerance, most)
         total += products
         if not solved:
-            return FAILED, theta, change, value, gradient, iteration, total
+            return FAILED, change, value, gradient, iteration, total
         if iteration and products == 0:
-            return SOLVED, theta, change, value, gradient, iteration, total
-        size = scaled_size(correction, predicted, absolute, relative)
+            return SOLVED, change, value, gradient, iteration, total
+        size = scaled_size(correction, predicted.theta, absolute, relative)
         if not size < 0.9 * previous:
-            return FAILED, theta, change, value, gradient, iteration, total
+            return FAILED, change, value, gradient, iteration, total
         for i in range(N):
             change[i] += correction[i]
-            theta[i] = predicted[i] + change[i]
-        if not _is_short(W):
-            return LONG, theta, change, value, gradient, iteration, total
-        value, gradient = value_and_gradient(W, a, V, b, Q, unit)
+            theta[i] = predicted.theta[i] + change[i]
+        if not _is_short(corrected.W):
+            return LONG, change, value, gradient, iteration, total
+        value, gradient = value_and_gradient(corrected.W, corrected.a, V, b, Q, unit)
         if iteration and size <= left_over:
-            return SOLVED, theta, change, value, gradient, iteration + 1, total
+            return SOLVED, change, value, gradient, iteration + 1, total
         previous = size
-    return FAILED, theta, change, value, gradient, iterations, total
+    return FAILED, change, value, gradient, iterations, total
 
 
 @_compiled
 def _is_short(W):
-    for i in range(len(W)):
-        if not np.dot(W[i], W[i]) <= LARGEST_SQUARED_NORM:
+    for i in range(W.shape[0]):
+        square = 0.0
+        for x in range(W.shape[1]):
+            square += W[i, x] * W[i, x]
+        if not square <= LARGEST_SQUARED_NORM:
             return False
     return True
 
@@ -411,10 +470,12 @@ def _is_short(W):
 @_compiled
 def extend_differences(differences, order, change):
     """As `lib.descent.ndf.NDF._extend_differences`, in place."""
-    differences[order + 2] = change - differences[order + 1]
-    differences[order + 1] = change
+    for i in range(change.size):
+        differences[order + 2, i] = change[i] - differences[order + 1, i]
+        differences[order + 1, i] = change[i]
     for j in range(order, -1, -1):
-        differences[j] += differences[j + 1]
+        for i in range(change.size):
+            differences[j, i] += differences[j + 1, i]
 
 
 @_compiled
