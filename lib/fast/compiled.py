@@ -5,7 +5,7 @@
 is a PopulationLoss and behaves like one to 1e-12 (tests/lib/fast/test_compiled.py). What makes it fast: no
 temporary arrays, symmetric pairs are computed once, teachers that are unit vectors cost no matrix
 product, and a step of a flow is one call. This module and compiled_kernels.py are the only ones that
-need numba (`pip install -e ".[fast]"`); the compiler takes half a minute the first time and keeps its
+need numba (`pip install -e ".[fast]"`); the compiler takes some ten seconds the first time and keeps its
 work on disk, beside this file or where NUMBA_CACHE_DIR says. accelerator.py does without where it fails.
 """
 
@@ -64,12 +64,13 @@ class _CompiledOperator(LinearOperator):
         V, _, _, unit = loss._compiled_teacher
         value, self.gradient, at = compiled_kernels.linearise(*_writable(W, a), *loss._compiled_teacher)
         self.value = value + loss.teacher_energy
-        self._at_student = at, V, unit, compiled_kernels.workspace(*W.shape)
-        compiled_kernels.enter(at, self._at_student[-1])
+        self._work = _empty_workspace(*W.shape)
+        compiled_kernels.enter(at, self._work)
+        self._at_student = at, V, unit, self._work
 
     def _matvec(self, direction):
-        product, work = np.empty(self.shape[0]), self._at_student[-1]
-        work.both[-product.size :] = np.ravel(direction)
+        product = np.empty(self.shape[0])
+        self._work.both[-product.size :] = np.ravel(direction)
         compiled_kernels.multiply(*self._at_student, product)
         return product
 
@@ -88,14 +89,15 @@ class CompiledNDF(NDF):
 
     def __init__(self, L, W, a, rtol):
         super().__init__(L, W, a, rtol)
-        self._predicted = compiled_kernels.weights(*W.shape)
-        self._workspace = compiled_kernels.workspace(*W.shape)
+        self._predicted = _empty_weights(*W.shape)
+        self._work = _empty_workspace(*W.shape)
 
     def _correct(self):
-        order, corrected = self._order, compiled_kernels.weights(*self._shape)
+        order = self._order
+        corrected = _empty_weights(*self._shape)  # a new one: it becomes the point of the flow
         how, change, value, gradient, iterations, products = compiled_kernels.correct(
             self._differences, GAMMA[: order + 1] / ALPHA[order], self._h / ALPHA[order], self._atol, self._rtol,
-            LEFT_OVER, NEWTON_ITERATIONS, MOST_PRODUCTS, self._predicted, corrected, self._workspace,
+            LEFT_OVER, NEWTON_ITERATIONS, MOST_PRODUCTS, self._predicted, corrected, self._work,
             *self._L._compiled_teacher,
         )  # fmt: skip
         if how == compiled_kernels.LONG:
@@ -116,6 +118,20 @@ class CompiledNDF(NDF):
 @integrator_for.register
 def _(L: CompiledLoss, W, a, rtol):
     return (CompiledNDF if L._short_teacher else NDF)(L, W, a, rtol)
+
+
+# Two views of one array are made here and not in compiled code: numba is slow to compile `reshape`.
+
+
+def _empty_workspace(n, d):
+    both = np.empty(2 * n * d + n)
+    rows = both[: 2 * n * d].reshape(2 * n, d)
+    return compiled_kernels.Workspace(both, rows, np.empty((n, 2 * n)), np.empty((n, n)), np.empty((n, d)))
+
+
+def _empty_weights(n, d):
+    theta = np.empty(n * (d + 1))
+    return compiled_kernels.Weights(theta, theta[: n * d].reshape(n, d), theta[n * d :])
 
 
 def _is_short(W):

@@ -76,8 +76,8 @@ class Linearisation(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """Space of one product, of `workspace`: W and the direction (U, c) below it, so that one matrix product
-    serves both, as a vector and as rows (2 n, d); its factors (n, 2 n); changes of s (n, n) and of the pull (n, d).
+    """Space of one product: W and the direction (U, c) below it, so that one matrix product serves both, as a
+    vector and as rows (2 n, d) of the same memory; its factors (n, 2 n); changes of s (n, n) and of the pull (n, d).
     """
 
     both: np.ndarray
@@ -88,26 +88,11 @@ class Workspace(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """A vector of `Network.ravel()` and its parts W (n, d) and a (n,), of `weights`."""
+    """A vector theta in the order of `Network.ravel()`, and its parts W (n, d) and a (n,) in the same memory."""
 
     theta: np.ndarray
     W: np.ndarray
     a: np.ndarray
-
-
-# Views of one array in two shapes are made here, by NumPy: numba takes three seconds to compile `reshape`.
-
-
-def workspace(n, d):
-    both = np.empty(2 * n * d + n)
-    return Workspace(
-        both, both[: 2 * n * d].reshape(2 * n, d), np.empty((n, 2 * n)), np.empty((n, n)), np.empty((n, d))
-    )
-
-
-def weights(n, d):
-    theta = np.empty(n * (d + 1))
-    return Weights(theta, theta[: n * d].reshape(n, d), theta[n * d :])
 
 
 @_inlined
@@ -124,26 +109,25 @@ def _arcsine(x):
 
 @_compiled
 def _times(A, B):
-    """A B, the only way in which this file multiplies matrices: numba compiles each way apart."""
+    """A B. Here too np.dot is given an array to write to: numba compiles it apart for each way of calling it."""
     out = np.empty((A.shape[0], B.shape[1]))
     np.dot(A, B, out)
     return out
 
 
 @_compiled
-def _transposed(A):
-    out = np.empty((A.shape[1], A.shape[0]))
-    for i in range(A.shape[0]):
-        for j in range(A.shape[1]):
-            out[j, i] = A[i, j]
+def _inner_products(A, B):
+    """A B^T: the products of all rows of A with all of B."""
+    out = np.empty((A.shape[0], B.shape[0]))
+    np.dot(A, B.T, out)
     return out
 
 
 @_compiled
-def _own_tables(W, W_transposed):
+def _own_tables(W):
     """s, g, X of all pairs of rows of W, and P with its inverse root."""
     n = W.shape[0]
-    S = _times(W, W_transposed)
+    S = _inner_products(W, W)
     G, X = np.empty((n, n)), np.empty((n, n))
     P, inverse = np.empty(n), np.empty(n)
     for i in range(n):
@@ -185,7 +169,7 @@ def _cross_tables(W, P, inverse, V, b, Q, unit):
 @_compiled
 def _onto(W, V, unit):
     """W V^T; unit vectors only select columns, and whoever uses it reads no others."""
-    return W if unit else _times(W, _transposed(V))
+    return W if unit else _inner_products(W, V)
 
 
 @_compiled
@@ -240,7 +224,7 @@ def _summary(a, pull, G, cross):
 @_compiled
 def value_and_gradient(W, a, V, b, Q, unit):
     """The loss but for the teacher's own part, and its gradient in the order of `Network.ravel()`."""
-    S, G, X, P, inverse = _own_tables(W, _transposed(W))
+    S, G, X, P, inverse = _own_tables(W)
     T, bX, g = _cross_tables(W, P, inverse, V, b, Q, unit)
     pull, _, _ = _pulls(W, a, S, X, P, T, bX, V, unit)
     return _summary(a, pull, G, g)
@@ -249,8 +233,7 @@ def value_and_gradient(W, a, V, b, Q, unit):
 @_compiled
 def linearise(W, a, V, b, Q, unit):
     """(loss but for the teacher's own part, gradient, `Linearisation`)."""
-    W_transposed = _transposed(W)
-    S, G, X, P, inverse = _own_tables(W, W_transposed)
+    S, G, X, P, inverse = _own_tables(W)
     T, bX, g = _cross_tables(W, P, inverse, V, b, Q, unit)
     pull, weights, norm_pull = _pulls(W, a, S, X, P, T, bX, V, unit)
     value, gradient = _summary(a, pull, G, g)
@@ -262,6 +245,10 @@ def linearise(W, a, V, b, Q, unit):
         factor = 0.5 * (second[i] - cross_second[i]) / P[i] ** 2
         for x in range(W.shape[1]):
             pull_per_dp[i, x] += factor * W[i, x]
+    W_transposed = np.empty((W.shape[1], W.shape[0]))  # a copy: products of small matrices take longer with W.T
+    for i in range(W.shape[0]):
+        for x in range(W.shape[1]):
+            W_transposed[x, i] = W[i, x]
     at = Linearisation(
         G, X, p, ss, sp, weights, bX, cross_ss, cross_sp, W, W_transposed, pull, pull_per_dp, a, P, norm_pull
     )
@@ -374,7 +361,8 @@ def solve(at, V, unit, work, shift, b, tolerance, most):
     """Conjugate gradients, as the operator of a PopulationLoss: (whether solved, x, products)."""
     N = b.size
     p = work.both[work.both.size - N :]
-    x, r, Ap, square = np.empty(N), np.empty(N), np.empty(N), 0.0
+    x, r, Ap = np.empty(N), np.empty(N), np.empty(N)
+    square = 0.0
     for i in range(N):
         x[i] = 0.0
         r[i] = p[i] = b[i]

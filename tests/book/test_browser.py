@@ -30,8 +30,12 @@ def test_page_works_from_a_server_on_a_phone_in_the_dark(look, address, name):
 def test_search_finds_a_word(look, address, served):
     """From disk too, though there the browser refuses to fetch the lines around the word."""
     page = look(f"{address if served else built_book.site().as_uri()}/search.html?q=saddle")
+    found = page.locator("#search-results li a")
     for chapter in ["critical_points", "phase_diagram"]:  # the results come one by one
-        page.locator(f"#search-results li a[href*='{chapter}.html']").first.wait_for()
+        page.locator(f"#search-results li a[href*='/{chapter}.html']").first.wait_for()
+    assert {"critical_points.html", "phase_diagram.html"} <= {
+        link.partition("?")[0].rpartition("/")[2] for link in found.evaluate_all("links => links.map(a => a.href)")
+    }
     assert (complaints(page) if served else page.requests) == []
 
 
