@@ -109,7 +109,7 @@ def _arcsine(x):
 
 @_compiled
 def _times(A, B):
-    """A B. Here too np.dot is given an array to write to: numba compiles it apart for each way of calling it."""
+    """A B. np.dot always gets the array that it writes to: numba compiles each way of calling it anew."""
     out = np.empty((A.shape[0], B.shape[1]))
     np.dot(A, B, out)
     return out
