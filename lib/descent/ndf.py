@@ -27,6 +27,9 @@ _ERROR = _KAPPA * GAMMA + 1.0 / np.arange(1, 7)
 
 # What Newton and conjugate gradients leave over, in units of the local error that is tolerated.
 LEFT_OVER = 0.3
+# Newton ends with a correction of this size. The next one would mostly be far smaller, but in a curved valley, where
+# conjugate gradients leave their own share, it was seen to be three times as large.
+LAST_CORRECTION = LEFT_OVER / 3
 NEWTON_ITERATIONS = 4
 _SMALLEST_FACTOR, _LARGEST_FACTOR = 0.2, 10.0
 
@@ -124,7 +127,7 @@ class NDF:
                 return None
             change += correction
             loss, gradient = self._value_and_gradient(predicted + change)
-            if iteration and size <= LEFT_OVER:
+            if iteration and size <= LAST_CORRECTION:
                 return predicted + change, change, loss, gradient, iteration + 1
             previous = size
         return None

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from lib import kernels
-from lib.descent.ndf import ALPHA, GAMMA, LEFT_OVER, NDF, NEWTON_ITERATIONS, integrator_for
+from lib.descent.ndf import ALPHA, GAMMA, LAST_CORRECTION, LEFT_OVER, NDF, NEWTON_ITERATIONS, integrator_for
 from lib.fast import compiled_kernels
 from lib.loss import MOST_PRODUCTS, PopulationLoss
 from lib.networks import Network
@@ -97,7 +97,7 @@ class CompiledNDF(NDF):
         corrected = _empty_weights(*self._shape)  # a new one: it becomes the point of the flow
         how, change, value, gradient, iterations, products = compiled_kernels.correct(
             self._differences, GAMMA[: order + 1] / ALPHA[order], self._h / ALPHA[order], self._atol, self._rtol,
-            LEFT_OVER, NEWTON_ITERATIONS, MOST_PRODUCTS, self._predicted, corrected, self._work,
+            LEFT_OVER, LAST_CORRECTION, NEWTON_ITERATIONS, MOST_PRODUCTS, self._predicted, corrected, self._work,
             *self._L._compiled_teacher,
         )  # fmt: skip
         if how == compiled_kernels.LONG:

@@ -392,7 +392,7 @@ def solve(at, V, unit, work, shift, b, tolerance, most):
 
 @_compiled
 def correct(
-    differences, history_weights, c, absolute, relative, left_over, iterations, most,
+    differences, history_weights, c, absolute, relative, left_over, last_correction, iterations, most,
     predicted, corrected, work, V, b, Q, unit,
 ):  # fmt: skip
     """As `lib.descent.ndf.NDF._correct`: (how it ended, change, loss, gradient, iterations, products).
@@ -438,7 +438,7 @@ def correct(
         if not _is_short(corrected.W):
             return LONG, change, value, gradient, iteration, total
         value, gradient = value_and_gradient(corrected.W, corrected.a, V, b, Q, unit)
-        if iteration and size <= left_over:
+        if iteration and size <= last_correction:
             return SOLVED, change, value, gradient, iteration + 1, total
         previous = size
     return FAILED, change, value, gradient, iterations, total
