@@ -6,6 +6,9 @@ arcsin t = sum_q c_q t^q. The order q = 1 is the linear part and is kept apart t
 stiff and (nearly) zero where the rest, h(t) = arcsin t - t, is soft and is not.
 """
 
+import decimal
+import functools
+
 import numpy as np
 
 # h(t) = sum c_q t^q, q = 3, 5, ..., 61, for |t| up to LARGEST_ARGUMENT. No |t| above 1/2 ever
@@ -25,3 +28,23 @@ def jets(t):
     """h, h', h'' and h - t h' of h(t) = arcsin t - t at t (m,), |t| <= 0.6; each (m,)."""
     h, slope, curvature, rest = ((t[:, None] ** (ORDERS - 3)) @ _JET_COEFFICIENTS).T
     return h * t**3, slope * t**2, curvature * t, rest * t**3
+
+
+def decimal_slopes(t):
+    """h' and h - t h' at Decimals t (m,), |t| <= 0.6, in the digits of the current context, up to 26."""
+    slope, rest = np.zeros_like(t), np.zeros_like(t)
+    for q, c in zip(*_decimal_coefficients(), strict=True):
+        slope, rest = slope * t**2 + q * c, rest * t**2 + (1 - q) * c
+    return slope * t**2, rest * t**3
+
+
+@functools.cache
+def _decimal_coefficients():
+    """Orders q, falling, and c_q; 0.6^120 < 1e-26 of the leading term is left out."""
+    with decimal.localcontext(decimal.Context(prec=40)):
+        orders, coefficients = [3], [decimal.Decimal(1) / 6]
+        while orders[-1] < 121:
+            q = orders[-1] + 2
+            orders.append(q)
+            coefficients.append(coefficients[-1] * (q - 2) ** 2 / (q * (q - 1)))
+    return orders[::-1], coefficients[::-1]

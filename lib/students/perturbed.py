@@ -7,6 +7,7 @@ For erf the loss is the sum over odd orders of lib.students.arcsine, in y = w / 
 For other kernels see lib.students.symmetric.
 """
 
+import decimal
 import math
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from lib import kernels
 from lib.arguments import instance, integer
 from lib.kernels import Kernel
 from lib.networks import Network
-from lib.students.arcsine import COEFFICIENTS, LARGEST_ARGUMENT, LOST, ORDERS, jets
+from lib.students.arcsine import COEFFICIENTS, LARGEST_ARGUMENT, LOST, ORDERS, decimal_slopes, jets
 from lib.students.continuation import Chart, Pace, Settling, follow, newton
 from lib.students.symmetric import Classes, checked_flipped, symmetric_copies
 
@@ -80,7 +81,7 @@ def erf_perturbed_copies(k, n):
     theta = _newton([(math.sqrt(k) + 2 * _S) / 4, 0.0, 0.0, k / 2], k, n) if n == 2.0 else _continue_from_teacher(k, n)
     if theta is None or not _is_perturbed_copies(theta, n):
         raise ValueError(f"n must be where perturbed copies exist: none were found for k = {k:g}, n = {n:g}")
-    return _numbers(theta, k, n)
+    return _numbers(*_polished(theta, k, n), k, n)
 
 
 def perturbed_network(numbers, d, teachers, copied):
@@ -102,10 +103,15 @@ def perturbed_network(numbers, d, teachers, copied):
 # C_0 = |y|^2, C = y_i . y_j, D = y . p_j. All terms are of order 1 or smaller: k / n may be 1e7.
 
 
-def _weights(theta, n):
+def _weights(theta, n, p=_S):
     """(A, B, G) = a y."""
     A, rho, sigma, _ = theta
-    return np.array([A, (_S + rho - A) / (n - 1), (_S + sigma) / n])
+    return np.array([A, (p + rho - A) / (n - 1), (p + sigma) / n])
+
+
+def _slopes_of_weights(n):
+    """d(A, B, G) / dtheta (3, 4)."""
+    return np.array([[1, 0, 0, 0], [-1 / (n - 1), 1 / (n - 1), 0, 0], [0, 0, 1 / n, 0]])
 
 
 def _products(z, k, n):
@@ -114,31 +120,58 @@ def _products(z, k, n):
     return np.array([[A, (n - 1) * B, (k - n) * G], [B, A + (n - 2) * B, (k - n) * G]])
 
 
-def _derivatives(theta, k, n):
-    """Gradient (4,), Hessian (4, 4) of (pi/2) (L / n) in theta, and the largest argument of h.
+def _terms(theta, k, n, p=_S):
+    """Each term is weight a^e h(T / a^e) with T quadratic (e = 2) or linear (e = 1) in (A, B, G).
 
-    Each term is weight a^e h(T / a^e) with T quadratic (e = 2) or linear (e = 1) in (A, B, G).
+    e, weight and t = T / a^e (5,), dT / dtheta (5, 4), and the weights stiff (4,) of theta^2 / 2. Numbers may be
+    floats or Decimals, with p = 1 / sqrt 2.
     """
-    a = theta[3]
-    z = _weights(theta, n)
+    z = _weights(theta, n, p)
     Mz = _products(z, k, n)
-    e = np.array([2.0, 2.0, 1.0, 1.0, 1.0])
-    weight = np.array([1.0, n - 1, -2.0, -2 * (n - 1), -2 * (k - n)])
-    t = np.concatenate((Mz @ z, _S * z)) / a**e
-    _, slope, curvature, rest = jets(t)
+    e = np.array([2, 2, 1, 1, 1])
+    weight = np.array([1, n - 1, -2, -2 * (n - 1), -2 * (k - n)])
+    J = _slopes_of_weights(n)
+    t = np.concatenate((Mz @ z, p * z)) / theta[3] ** e
+    return e, weight, t, np.concatenate((2 * Mz @ J, p * J)), np.array([0, 2, 2 * (k - n) / n, 0])
 
-    J = np.array([[1.0, 0, 0, 0], [-1 / (n - 1), 1 / (n - 1), 0, 0], [0, 0, 1 / n, 0]])  # dz / dtheta
-    dT = np.concatenate((2 * Mz @ J, _S * J))
-    stiff = np.array([0.0, 2.0, 2 * (k - n) / n, 0.0])
+
+def _gradient(theta, e, weight, dT, stiff, slope, rest):
+    """Of (pi/2) (L / n) in theta (4,), with h' and h - t h' at the arguments t."""
     gradient = (weight * slope) @ dT + stiff * theta
-    gradient[3] += (weight * e * a ** (e - 1)) @ rest
+    gradient[3] += (weight * e * theta[3] ** (e - 1)) @ rest
+    return gradient
 
+
+def _derivatives(theta, k, n):
+    """Gradient (4,), Hessian (4, 4) of (pi/2) (L / n) in theta, and the largest argument of h."""
+    e, weight, t, dT, stiff = _terms(theta, k, n)
+    _, slope, curvature, rest = jets(t)
+    gradient = _gradient(theta, e, weight, dT, stiff, slope, rest)
+
+    a = theta[3]
     dT[:, 3] = -e * t * a ** (e - 1)  # now a^e dt / dtheta
     hessian = dT.T @ ((weight * curvature / a**e)[:, None] * dT) + np.diag(stiff)
+    J = _slopes_of_weights(n)
     for share, column in zip(weight[:2] * slope[:2], _products(np.eye(3), k, n), strict=True):
         hessian += 2 * share * J.T @ column @ J
     hessian[3, 3] += 2 * (weight[:2] @ rest[:2])
     return gradient, hessian, np.abs(t).max()
+
+
+def _polished(theta, k, n):
+    """theta and (A, B, G) as Decimals, by two steps of Newton's method with a gradient of 30 digits.
+
+    Where a is large the gradient is a small difference of large terms: floats leave 9 digits at k = 10^6, n = 3.
+    """
+    inverse = np.linalg.inv(_derivatives(theta, k, n)[1])
+    with decimal.localcontext(decimal.Context(prec=30)):
+        k, n, p = decimal.Decimal(k), decimal.Decimal(n), decimal.Decimal("0.5").sqrt()
+        theta = np.array([decimal.Decimal(entry) for entry in theta])
+        for _ in range(2):
+            e, weight, t, dT, stiff = _terms(theta, k, n, p)
+            gradient = _gradient(theta, e, weight, dT, stiff, *decimal_slopes(t))
+            theta = theta - [decimal.Decimal(step) for step in (inverse @ gradient.astype(float)).tolist()]
+        return theta, _weights(theta, n, p)
 
 
 def _newton(theta, k, n):
@@ -189,10 +222,10 @@ def _is_perturbed_copies(theta, n):
     return A > G > 0.0 and (n - 1) * B < 1e-12 and theta[3] > 1 - 1e-12
 
 
-def _numbers(theta, k, n):
-    """PerturbedCopies of theta; the excess is a sum of terms that are small themselves."""
+def _numbers(theta, weights, k, n):
+    """PerturbedCopies of theta and (A, B, G); the excess is a sum of terms that are small themselves."""
     rho, sigma, a = (float(entry) for entry in theta[1:])
-    y = _weights(theta, n) / a
+    y = (weights / theta[3]).astype(float)
     squared_norm, C = _products(y, k, n) @ y
     other = (n - 1) * y[1] ** 2 + (k - n) * y[2] ** 2
     # c_q (a^2 |y|^2q - 2 a (A/a)^q 2^-q/2 + 2^-q), first with |y| for A / a, then what that changed.

@@ -81,7 +81,7 @@ def perturbed_copies_spectrum(k, n, d=None):
 
     d = k if None; at n = k it is the teacher. Blocks of multiplicity 0 are left out; the others' multiplicities times
     their numbers of eigenvalues add up to n (d + 1). Relative accuracy 1e-11, relative to what cancels where the sign
-    changes; less where a is huge, as in the four numbers themselves: 1e-5 at k = 1e6, n = 3, where a = 2e8.
+    changes; less where a is huge: 1e-5 at k = 1e6, n = 3, where a = 2e8.
     Raises ValueError unless 2 <= n <= k <= d, and where no perturbed copies are found.
     """
     k, n, d = _sizes(k, n, d, least=2)

@@ -148,8 +148,8 @@ def mp_standard_eigenvalues(k, n, point):
      (10**6, 3, 120, 1e-5)],
 )  # fmt: skip
 def test_perturbed_copies_blocks_have_relative_accuracy(k, n, digits, accuracy):
-    """Witness: second derivatives of two reduced losses. One eigenvalue is about to change its sign at n = 9649, and
-    at n = 3 the four numbers themselves (a = 2e8) are known to 1e-9 only.
+    """Witness: second derivatives of two reduced losses. One eigenvalue is about to change its sign at n = 9649; at
+    n = 3 (a = 2e8) one cancels to 10 digits less than the four numbers have.
     """
     blocks = {block.name: block.eigenvalues for block in perturbed_copies_spectrum(k, n)}
     with mpmath.workdps(digits):
