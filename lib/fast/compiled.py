@@ -85,7 +85,11 @@ class _CompiledOperator(LinearOperator):
 
 
 class CompiledNDF(NDF):
-    """NDF whose steps are compiled."""
+    """NDF whose steps are compiled, a second copy of `_correct` and `_extend_differences`.
+
+    It is kept for small flows: a step of NDF is 50 to 90 microseconds of Python, which makes whole flows
+    2.5 times as long at k = 50, n = 5, 1.6 times at n = 25, and no longer from k = 200 on (`make bench`).
+    """
 
     def __init__(self, L, W, a, rtol):
         super().__init__(L, W, a, rtol)
