@@ -14,18 +14,21 @@ import pytest
 import simulated_class
 from guards import ROOT
 from simulated_class import KINDS, SMALL, expected_score, hand_in, small_set
-from small_course import ASSIGNMENTS, WALLS, grade, grader, make_student_versions, new_course, released
+from small_course import ASSIGNMENTS, WALLS, grade, grader, grades, make_student_versions, new_course, released
 
 pytest.importorskip("nbgrader", reason="book/assignments/requirements.txt is not installed")
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def course_of_four(tmp_path_factory):
-    """A course and its submissions, graded until the run was interrupted; and the students that were done by then."""
-    folder = tmp_path_factory.mktemp("four")
+def course_of_three(tmp_path_factory):
+    """A course and its submissions, graded until the run was interrupted; and the students that were done by then.
+
+    Of the answers one is right, one fails the visible tests, and one the hidden ones alone.
+    """
+    folder = tmp_path_factory.mktemp("three")
     course, submissions = new_course(folder), folder / "submissions"
-    hand_in(submissions, "small", small_set(), released(course), SMALL, ["correct", "empty", "hard_coded", "wrong"])
+    hand_in(submissions, "small", small_set(), released(course), SMALL, ["correct", "empty", "hard_coded"])
     command, settings = grader(course, submissions)
     process = subprocess.Popen(
         [*command, "--workers=1"],
@@ -46,18 +49,41 @@ def students_that_ran(said):
     return {line.split(":")[0].split()[-1] for line in said.splitlines() if line.startswith("small  ")}
 
 
-def test_an_interrupted_run_goes_on_where_it_stopped(course_of_four):
-    course, submissions, done = course_of_four
-    assert 0 < len(done) < 4
+def test_an_interrupted_run_goes_on_where_it_stopped(course_of_three):
+    course, submissions, done = course_of_three
+    assert 0 < len(done) < 3
     said, rows = grade(course, submissions)
-    assert students_that_ran(said) == set(rows) - done and len(rows) == 4
+    assert students_that_ran(said) == set(rows) - done and len(rows) == 3
     for kind, row in rows.items():
         assert float(row["automatic"]) == expected_score(small_set(), SMALL, kind)
 
 
-def test_a_second_run_grades_what_changed_and_collects_marks_given_by_hand(course_of_four):
-    course, submissions, _ = course_of_four
-    shutil.copy(submissions / "correct" / "small.ipynb", submissions / "wrong" / "small (1).ipynb")
+def test_another_folder_adds_to_the_table(course_of_three):
+    """A late submission, by a student whose name no folder of nbgrader may have, in the letters of a Mac or of none."""
+    course, submissions, _ = course_of_three
+    name, late = "Zoë O'Brien " + 200 * "x", submissions.parent / "late"
+    home = os.fsencode(late / unicodedata.normalize("NFD", name)) + b"M\xfcller"
+    os.makedirs(home)
+    shutil.copy(submissions / "correct" / "small.ipynb", os.fsdecode(home))
+    (late / "absent").mkdir()
+    before = grades(course)
+    said, rows = grade(course, late)
+    absent = rows.pop("absent")
+    assert (absent["status"], absent["score"]) == ("missing", "0.0")
+    (line,) = [line for line in said.splitlines() if line.startswith("small  ")]
+    student = re.fullmatch(r"small  (Zoë O_Brien x+-\w{6}): graded", line)[1]
+    assert len(said.splitlines()) == 2 + (not WALLS)
+    row = rows.pop(f"{name}M\\xfcller")
+    assert float(row["automatic"]) == 8 and row["note"] == f"feedback in {student}"
+    assert (course / "feedback" / student / "small" / "small.html").is_file()
+    assert rows == before and len(before) == 3
+
+
+def test_a_second_run_grades_what_changed_and_collects_marks_given_by_hand(course_of_three):
+    """And leaves all other rows as they were, those of the other folder too."""
+    course, submissions, _ = course_of_three
+    before = grades(course)
+    shutil.copy(submissions / "correct" / "small.ipynb", submissions / "empty" / "small (1).ipynb")
     as_the_formgrader_does = f"""
 from nbgrader.api import Gradebook
 with Gradebook("sqlite:///{course / "gradebook.db"}") as gradebook:
@@ -68,33 +94,12 @@ with Gradebook("sqlite:///{course / "gradebook.db"}") as gradebook:
 """
     subprocess.run([sys.executable, "-c", as_the_formgrader_does], check=True)
     said, rows = grade(course, submissions)
-    assert students_that_ran(said) == {"wrong"}
-    assert rows["wrong"]["automatic"] == rows["correct"]["automatic"] == "8.0"
-    marked = rows["hard_coded"]
+    assert students_that_ran(said) == {"empty"}
+    assert rows.pop("empty")["automatic"] == rows["correct"]["automatic"] == "8.0"
+    marked = rows.pop("hard_coded")
     assert (marked["score"], marked["by_hand"], marked["needs_marking"]) == ("6.0", "2.0", "no")
     assert "Why not zero?" in (course / "feedback" / "hard_coded" / "small" / "small.html").read_text("utf-8")
-
-
-def test_another_folder_adds_to_the_table(course_of_four):
-    """A late submission, by a student whose name no folder of nbgrader may have, in the letters of a Mac or of none."""
-    course, submissions, _ = course_of_four
-    name, late = "Zoë O'Brien " + 200 * "x", submissions.parent / "late"
-    home = os.fsencode(late / unicodedata.normalize("NFD", name)) + b"M\xfcller"
-    os.makedirs(home)
-    shutil.copy(submissions / "correct" / "small.ipynb", os.fsdecode(home))
-    (late / "absent").mkdir()
-    _, before = grade(course, submissions)
-    said, rows = grade(course, late)
-    assert grade(course, submissions)[1] == rows
-    absent = rows.pop("absent")
-    assert (absent["status"], absent["score"]) == ("missing", "0.0")
-    (line,) = [line for line in said.splitlines() if line.startswith("small  ")]
-    student = re.fullmatch(r"small  (Zoë O_Brien x+-\w{6}): graded", line)[1]
-    assert len(said.splitlines()) == 2 + (not WALLS)
-    row = rows.pop(f"{name}M\\xfcller")
-    assert float(row["automatic"]) == 8 and row["note"] == f"feedback in {student}"
-    assert (course / "feedback" / student / "small" / "small.html").is_file()
-    assert rows == before
+    assert len(before) == 5 and rows == {student: before[student] for student in rows} and len(rows) == 3
 
 
 def test_without_bubblewrap_it_says_so_and_limits_what_it_can(tmp_path):

@@ -61,8 +61,13 @@ def grade(course, submissions, **variables):
     settings |= {"cwd": home, "umask": 0o077} if home.is_dir() else {}
     result = subprocess.run(command, capture_output=True, timeout=900, **settings)
     assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout, grades(course)
+
+
+def grades(course):
+    """{student: row of the table}, as the last run has left it."""
     with open(course / "grades.csv", newline="", encoding="utf-8") as file:
-        return result.stdout, {row["student"]: row for row in csv.DictReader(file)}
+        return {row["student"]: row for row in csv.DictReader(file)}
 
 
 def strange_account(home):
@@ -111,18 +116,22 @@ def contents(folder):
 
 
 def make_student_versions(course):
-    subprocess.run(
-        [sys.executable, "-c", "from grading.versions import release; release('.')"],
-        cwd=course,
-        check=True,
-    )
+    script = """
+import sys
+sys.modules["rfc3987_syntax"] = None  # slow to import, as grading/command.py says
+from grading.versions import release
+release(".")
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=course, check=True)
 
 
 def released(course):
-    """The small problem set as students see it; the first course of the run makes it for all."""
-    version = shared.folder() / "small.ipynb"
+    """The small problem set as students see it; the first course of the run makes it, and the gradebook, for all."""
+    version, gradebook = shared.folder() / "small.ipynb", shared.folder() / "gradebook.db"
     with shared.one_at_a_time("release"):
         if not version.exists():
             make_student_versions(course)
+            shutil.copy(course / "gradebook.db", gradebook)
             shutil.copy(course / "release" / "small" / "small.ipynb", version)
+    shutil.copy(gradebook, course)
     return nbformat.read(version, as_version=4)
