@@ -1,5 +1,6 @@
 """The live figures: their formulas are those of lib, and a reader can work them by mouse, keyboard and touch."""
 
+import functools
 import json
 import math
 import re
@@ -11,10 +12,10 @@ import built_book
 import guards
 import numpy as np
 import pytest
-from browser import complaints
+from browser import complaints, in_colours
 from guards import ROOT
 from live_figures import NEEDS, scripts
-from live_page import LIVE, Figure, page_with
+from live_page import AS_NEW, LIVE, Figure, as_number, page_with
 from write_live_golden import TARGET, golden
 
 from lib import (
@@ -80,9 +81,9 @@ def test_formulas_in_node():
 
 
 @in_chromium
-def test_formulas_on_a_page(look):
-    page = look(page_with("copy-or-average"))
+def test_formulas_on_a_page(figure):
     check = CHECK.read_text("utf-8")
+    page = figure("copy-or-average").page
     assert_all_small(page.evaluate(f"golden => {{ {check}; return goldenErrors(Networks, golden); }}", GOLDEN))
 
 
@@ -135,13 +136,24 @@ def test_scripts_are_small():
 # What a reader does
 
 
+@pytest.fixture(scope="module")
+def page_of(chromium):
+    """page_of(figure's name): its page, opened from disk once for all tests, with a mouse and for fingers."""
+    context = chromium.new_context(color_scheme="light", has_touch=True)
+    yield functools.cache(lambda name: browser.opened(context, page_with(name).as_uri()))
+    context.close()
+
+
 @pytest.fixture
-def figure(look):
-    """figure(name, **options of look): the figure on its page, from disk; at the end no script has complained."""
+def figure(page_of):
+    """figure(name, ...): the figure on its page, as when it is opened; at the end no script has complained."""
     pages = []
 
-    def open_figure(name, **options):
-        pages.append(look(page_with(name), **options))
+    def open_figure(name, width=1200, colours="light", motion="no-preference"):
+        pages.append(page_of(name))
+        pages[-1].set_viewport_size({"width": width, "height": 800})
+        pages[-1].emulate_media(reduced_motion=motion)
+        in_colours(pages[-1], colours).locator(name).evaluate(AS_NEW)
         return Figure(pages[-1], name)
 
     yield open_figure
@@ -153,10 +165,11 @@ def assert_one_neuron_is_right(figure):
     k, a, r, activation = figure.state("[figure.k, figure.a, figure.r, figure.activation]")
     kernel = getattr(kernels, activation)
     loss = PopulationLoss(Network.orthonormal(k), kernel)(Network(np.full((1, k), r / np.sqrt(k)), [a]))
-    assert figure.number("loss") == pytest.approx(loss, rel=1e-5)
-    assert [figure.number("a"), figure.number("r")] == pytest.approx([a, r], rel=1e-3)
-    assert figure.number("lowest") == pytest.approx(one_neuron(kernel, k).loss, rel=1e-5)
-    return figure.number("loss")
+    said = {name: as_number(text) for name, text in figure.said().items()}
+    assert said["loss"] == pytest.approx(loss, rel=1e-5)
+    assert [said["a"], said["r"]] == pytest.approx([a, r], rel=1e-3)
+    assert said["lowest"] == pytest.approx(one_neuron(kernel, k).loss, rel=1e-5)
+    return said["loss"]
 
 
 @in_chromium
@@ -190,7 +203,7 @@ def test_one_neuron(figure):
 @in_chromium
 @pytest.mark.parametrize("name", ["one-neuron", "phase-diagram"])
 def test_point_follows_a_finger(figure, name):
-    figure = figure(name, width=375, has_touch=True)
+    figure = figure(name, width=375)
     x, y = figure.center(".live-handle")
     figure.swipe((x, y), (x + 40, y + 30))
     assert np.subtract(figure.center(".live-handle"), (x + 40, y + 30)) == pytest.approx([0, 0], abs=4)
@@ -202,16 +215,16 @@ def test_point_follows_a_finger(figure, name):
 def assert_partition_is_right(figure):
     k, n, theta = figure.state("[figure.owners.length, figure.groups.length, [...figure.theta]]")
     student, L = Network.unravel(theta, n, k), PopulationLoss(Network.orthonormal(k), kernels.erf)
-    assert figure.number("loss") == pytest.approx(L(student), rel=1e-5, abs=1e-13)
-    gradient = np.linalg.norm(L.gradient(student).ravel())
-    assert figure.number("gradient") == pytest.approx(gradient, rel=0.06, abs=1e-13)
+    said, gradient = figure.said(), np.linalg.norm(L.gradient(student).ravel())
+    assert as_number(said["loss"]) == pytest.approx(L(student), rel=1e-5, abs=1e-13)
+    assert as_number(said["gradient"]) == pytest.approx(gradient, rel=0.06, abs=1e-13)
     sizes = tuple(sorted(figure.state("figure.groups.map(group => group.length)")))
     if 0 in sizes:
         return sizes
     if float(figure.slider("factor").input_value()) == 1:
-        assert figure.number("loss") == pytest.approx(copy_average_loss(sizes), rel=1e-5, abs=1e-13)
-    assert figure.text("sizes") == " + ".join(map(str, sizes))
-    assert figure.number("rank") == 1 + sorted(partitions(k, n), key=copy_average_loss).index(sizes)
+        assert as_number(said["loss"]) == pytest.approx(copy_average_loss(sizes), rel=1e-5, abs=1e-13)
+    assert said["sizes"] == " + ".join(map(str, sizes))
+    assert as_number(said["rank"]) == 1 + sorted(partitions(k, n), key=copy_average_loss).index(sizes)
     return sizes
 
 
@@ -264,7 +277,7 @@ def test_teachers_move_between_students(figure):
 
 @in_chromium
 def test_teachers_move_by_finger(figure):
-    figure = figure("copy-or-average", width=375, has_touch=True)
+    figure = figure("copy-or-average", width=375)
     figure.page.touchscreen.tap(*figure.center(".live-chip >> text=/^1$/"))
     assert figure.state("figure.owners[0]") == 1
     figure.swipe(figure.center(".live-chip >> text=/^2$/"), figure.center(".live-box:last-child"))
@@ -326,7 +339,7 @@ def test_watch_the_flow(figure):
 
 @in_chromium
 def test_another_flow(figure):
-    figure = figure("watch-the-flow", reduced_motion="reduce")
+    figure = figure("watch-the-flow", motion="reduce")
     figure.drag("k", 0.5)
     figure.press("k", "ArrowRight")
     figure.drag("n", 0.2)
@@ -359,14 +372,15 @@ def region(k, n):
 
 def assert_phase_is_right(figure):
     k, n = figure.state("[figure.k, figure.n]")
-    assert figure.text("region").startswith(region(k, n)), (k, n)
+    said = figure.said()
+    assert said["region"].startswith(region(k, n)), (k, n)
     average, copies = copy_average_loss([k - n + 1]), erf_perturbed_copies(k, n)
-    assert figure.number("copy-average") == pytest.approx(average, rel=1e-5)
-    assert figure.number("perturbed copies") == pytest.approx(copies.loss, rel=1e-5)
-    assert figure.number("difference") == pytest.approx(copies.loss - average, rel=1e-2, abs=1e-12 * average)
-    for name, value in phase_boundaries(k)._asdict().items():
-        assert figure.number(name) == pytest.approx(value, rel=2e-5, abs=0.0051), (k, name)
-    return figure.text("region")
+    assert as_number(said["copy-average"]) == pytest.approx(average, rel=1e-5)
+    assert as_number(said["perturbed copies"]) == pytest.approx(copies.loss, rel=1e-5)
+    assert as_number(said["difference"]) == pytest.approx(copies.loss - average, rel=1e-2, abs=1e-12 * average)
+    for name, boundary in phase_boundaries(k)._asdict().items():
+        assert as_number(said[name]) == pytest.approx(boundary, rel=2e-5, abs=0.0051), (k, name)
+    return said["region"]
 
 
 @in_chromium
@@ -446,12 +460,13 @@ def test_figure_fits_a_phone(figure, name):
 
 
 @in_chromium
-def test_picture_stays_for_print_and_without_scripts(look):
+def test_picture_stays_for_print_and_without_scripts(figure, look):
     for name in {name for _, name, _ in figures()}:
-        page = look(page_with(name))
+        page = figure(name).page
         picture, panel = page.locator(f"{name} img"), page.locator(f"{name} .live-panel")
         assert panel.is_visible() and not picture.is_visible()
         page.emulate_media(media="print")
         assert picture.is_visible() and not panel.is_visible()
+        page.emulate_media(media="screen")
         page = look(page_with(name), java_script_enabled=False)
         assert page.locator(f"{name} img").is_visible() and page.locator(f"{name} .live-panel").count() == 0

@@ -6,11 +6,33 @@ import numpy as np
 from guards import ROOT
 
 LIVE = ROOT / "book" / "_static" / "live"
+# Another element in its place, which starts as the first one did.
+AS_NEW = """figure => {
+  const fresh = figure.cloneNode(true);
+  fresh.querySelector(".live-panel").remove();
+  fresh.querySelector(".live-still").classList.remove("live-still");
+  figure.replaceWith(fresh);
+}"""
+# The quantities of the sentence as a reader sees them, when it has come to rest.
+SAID = """async figure => {
+  for (const end = Date.now() + 60_000; figure.speaking !== undefined || !figure.sentence.innerHTML; ) {
+    if (Date.now() > end) throw new Error("The sentence does not come to rest.");
+    await new Promise(resolve => setTimeout(resolve, 5));
+  }
+  const quantities = [...figure.querySelectorAll("[data-quantity]")];
+  return quantities.map(element => [element.dataset.quantity, element.innerText]);
+}"""
 
 
 def page_with(name):
     """The built page that shows the figure."""
     return next(page for page in built_book.pages() if f"<{name}>" in page.read_text("utf-8"))
+
+
+def as_number(text):
+    """The number that a sentence writes as 0.0879 or −3.1·10⁻¹⁶."""
+    mantissa, _, power = text.replace("−", "-").partition("·10")
+    return float(mantissa) * 10.0 ** int(power.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")) or 0)
 
 
 class Figure:
@@ -27,14 +49,17 @@ class Figure:
         """Until the expression of `figure` is true."""
         self.page.wait_for_function(f"figure => {expression}", arg=self.element.element_handle(), timeout=60_000)
 
+    def said(self):
+        """{quantity: its text} in the sentence, when it has come to rest."""
+        pairs = self.element.evaluate(SAID)
+        assert len(dict(pairs)) == len(pairs), pairs
+        return dict(pairs)
+
     def text(self, name):
-        """A quantity as the sentence states it, when it has come to rest."""
-        self.wait("figure.speaking === undefined && figure.sentence.innerHTML")
-        return self.element.locator(f'[data-quantity="{name}"]').inner_text()
+        return self.said()[name]
 
     def number(self, name):
-        mantissa, _, power = self.text(name).replace("−", "-").partition("·10")
-        return float(mantissa) * 10.0 ** int(power.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")) or 0)
+        return as_number(self.text(name))
 
     def slider(self, name):
         return self.element.locator(f"input[data-slider={name}]")
