@@ -152,7 +152,7 @@ def figure(page_of):
     def open_figure(name, width=1200, colours="light", motion="no-preference"):
         pages.append(page_of(name))
         pages[-1].set_viewport_size({"width": width, "height": 800})
-        pages[-1].emulate_media(reduced_motion=motion)
+        pages[-1].emulate_media(media="screen", reduced_motion=motion)
         in_colours(pages[-1], colours).locator(name).evaluate(AS_NEW)
         return Figure(pages[-1], name)
 
@@ -467,6 +467,5 @@ def test_picture_stays_for_print_and_without_scripts(figure, look):
         assert panel.is_visible() and not picture.is_visible()
         page.emulate_media(media="print")
         assert picture.is_visible() and not panel.is_visible()
-        page.emulate_media(media="screen")
         page = look(page_with(name), java_script_enabled=False)
         assert page.locator(f"{name} img").is_visible() and page.locator(f"{name} .live-panel").count() == 0
