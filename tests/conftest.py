@@ -13,14 +13,17 @@ hypothesis.settings.register_profile("book", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("book")
 
 
-# The files that take longest start first, so that no process is left with one of them at the end.
+# The files that take longest start first, so that no process is left with one of them at the end; the second needs no
+# built book, for which two processes would wait.
 LONGEST = [
-    "tests/classroom/test_class.py",
-    "tests/book/test_pages.py",
-    "tests/classroom/test_assignments.py",
+    "tests/classroom/test_class.py",  # in `make test-all` alone
     "tests/book/test_live_figures.py",
+    "tests/classroom/test_assignments.py",
+    "tests/book/test_pages.py",
     "tests/book/test_browser.py",
     "tests/lib/sweeps/test_run.py",
+    "book/relu.ipynb",
+    "book/empirical_flow.ipynb",
 ]
 
 

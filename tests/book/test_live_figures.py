@@ -138,9 +138,19 @@ def test_scripts_are_small():
 
 @pytest.fixture(scope="module")
 def page_of(chromium):
-    """page_of(figure's name): its page, opened from disk once for all tests, with a mouse and for fingers."""
+    """page_of(figure's name): its page, opened from disk once for all tests, with a mouse and for fingers.
+
+    Its formulas, thousands of elements to lay out again at each step, become words: test_browser.py looks at them.
+    """
     context = chromium.new_context(color_scheme="light", has_touch=True)
-    yield functools.cache(lambda name: browser.opened(context, page_with(name).as_uri()))
+
+    @functools.cache
+    def open_page(name):
+        page = browser.opened(context, page_with(name).as_uri())
+        page.locator("mjx-container").evaluate_all("formulas => formulas.forEach(f => f.replaceChildren('formula'))")
+        return page
+
+    yield open_page
     context.close()
 
 
@@ -325,6 +335,7 @@ def test_watch_the_flow(figure):
     paused = figure.number("time")
     figure.page.wait_for_timeout(100)
     assert figure.number("time") == paused == pytest.approx(figure.state("figure.flow.time"), rel=1e-2)
+    figure.page.emulate_media(reduced_motion="reduce")  # more steps from picture to picture
     play.click()
     figure.wait("figure.end")
     kinds = {assert_end_is_right(figure)}
