@@ -37,12 +37,17 @@ def shown(value):
 
 
 def finite_array(name, value, ndim=None):
-    """Return `value` as a float64 array with `ndim` dimensions and finite entries.
+    """`value` as a float64 array with `ndim` dimensions and finite entries.
 
-    Taken are real numbers, lists and tuples of them, and plain arrays of any real or integer type, also of other
-    packages. float16, float32 and integers up to 2^53 keep their value exactly; larger integers and longdouble
-    become the nearest float64. What has more to it than its numbers is refused, not stripped of the rest: masked
-    arrays, np.matrix, tables with labels, truth values, complex numbers, dates, texts, objects.
+    Taken are real numbers, lists and tuples of them, and plain arrays of any real or integer type,
+    also of other packages. float16, float32 and integers up to 2^53 keep their value exactly;
+    larger integers and longdouble become the nearest float64. What has more to it than its numbers
+    is refused, not stripped of the rest: masked arrays, np.matrix, tables with labels, truth
+    values, complex numbers, dates, texts, objects.
+
+    >>> from lib.arguments import finite_array
+    >>> finite_array("x", [1, 2.5], ndim=1)
+    array([1. , 2.5])
     """
     _refuse_more_than_numbers(name, value)
     try:
@@ -100,7 +105,13 @@ def _is_number(value, kind):
 
 
 def integer(name, value, least, most=LARGEST_INTEGER):
-    """Return `value` as an int with least <= value <= most; 3.0 and True are not integers."""
+    """`value` as an int with least <= value <= most; 3.0 and True are not integers.
+
+    >>> from lib.arguments import integer
+    >>> integer("n", 0, least=1)
+    Traceback (most recent call last):
+    ValueError: n must be at least 1, got 0
+    """
     if not _is_number(value, numbers.Integral):
         raise ValueError(f"{name} must be an integer, got {shown(value)}")
     value = int(value)
@@ -112,7 +123,7 @@ def integer(name, value, least, most=LARGEST_INTEGER):
 
 
 def instance(name, value, kind):
-    """Return `value` if it is a `kind`, a class or a tuple of classes."""
+    """`value` if it is a `kind`, a class or a tuple of classes."""
     if not isinstance(value, kind):
         expected = kind.__name__ if isinstance(kind, type) else " or ".join(k.__name__ for k in kind)
         raise ValueError(f"{name} must be a {expected}, got {shown(value)}")
@@ -120,7 +131,7 @@ def instance(name, value, kind):
 
 
 def real(name, value, least, most=np.inf):
-    """Return `value` as a float with least <= value <= most; infinite only where `most` is."""
+    """`value` as a float with least <= value <= most; infinite only where `most` is."""
     if not _is_number(value, numbers.Real):
         raise ValueError(f"{name} must be a number, got {shown(value)}")
     try:

@@ -1,6 +1,6 @@
 """The population loss L = E[(f_student - f_teacher)^2] as a finite sum of Gaussian kernels.
 
-With G_ij = g(w_i, w_j), T_ij = g(w_i, v_j) and the teacher's own B_ij = g(v_i, v_j),
+With ``G_ij = g(w_i, w_j)``, ``T_ij = g(w_i, v_j)`` and the teacher's own ``B_ij = g(v_i, v_j)``,
 
     L = a.G a - 2 a.T b + b.B b,
 
@@ -20,15 +20,40 @@ MOST_PRODUCTS = 2000  # after which conjugate gradients give up
 
 
 class PopulationLoss:
-    """L(student) = E[(f_student(x) - f_teacher(x))^2], x ~ N(0, I), without a factor 1/2.
+    """The loss ``L(student) = E[(f_student(x) - f_teacher(x))^2]``, x ~ N(0, I), no factor 1/2.
 
-    teacher: Network (k, d). kernel: one of lib.kernels. Every method raises ValueError for a
-    student of another input dimension, and where the mathematics has no value: under relu at a zero
-    incoming vector there is no Hessian, and no gradient unless its outgoing weight is zero too. Of both networks,
-    weights are at most 1e30, and under relu vectors shorter than 1e-30 are zero, else ValueError.
+    A finite sum of kernels, so that nothing is sampled. Every method raises ValueError for a
+    student of another input dimension, for weights above 1e30, and where the mathematics has no
+    value: under relu at a zero incoming vector there is no Hessian, and no gradient unless its
+    outgoing weight is zero too; incoming vectors that are not zero must be longer than 1e-30.
 
-    What flows and certificates ask of a loss, on plain arrays: `value_and_gradient(W, a)` and `operator(W, a)`.
-    teacher_energy: E[f_teacher^2], the loss of a student that does nothing.
+    Parameters
+    ----------
+    teacher : Network (k, d)
+    kernel : kernels.Kernel
+
+    Attributes
+    ----------
+    teacher, kernel
+        As given.
+    teacher_energy : float
+        ``E[f_teacher^2]``, the loss of a student that does nothing.
+
+    Raises
+    ------
+    ValueError
+        For arguments of other types, and weights of the teacher above 1e30.
+
+    Examples
+    --------
+    A student that averages two teacher neurons, a critical point with a closed loss:
+
+    >>> L = PopulationLoss(Network.orthonormal(2), kernels.erf)
+    >>> student = copy_average([2])
+    >>> f"{L(student):.6f}"
+    '0.023222'
+    >>> bool(np.abs(L.gradient(student).ravel()).max() < 1e-14)
+    True
     """
 
     def __init__(self, teacher, kernel):
@@ -43,25 +68,71 @@ class PopulationLoss:
         return f"PopulationLoss({self.teacher!r}, {self.kernel!r})"
 
     def __call__(self, student):
-        """The loss, a float; exact up to rounding, which is about 1e-16 of E[f_teacher^2]."""
+        """The loss of a student, exact up to rounding: about 1e-16 of ``teacher_energy``.
+
+        Parameters
+        ----------
+        student : Network (n, d)
+
+        Returns
+        -------
+        float
+
+        Examples
+        --------
+        >>> teacher = Network.orthonormal(3)
+        >>> PopulationLoss(teacher, kernels.relu)(teacher) < 1e-15
+        True
+        """
         W, a = self.weights(student)
         own = self.kernel.value_at(among(W, self.kernel.noise))
         cross = self.kernel.value_at(between(W, self.teacher.W, self.kernel.noise))
         return float(a @ (own @ a) - 2.0 * (a @ (cross @ self.teacher.a)) + self.teacher_energy)
 
     def gradient(self, student):
-        """The gradient, as a Network of the student's shape: dL/dW (n, d) and dL/da (n,)."""
+        """The gradient at a student, dL/dW (n, d) and dL/da (n,), as a Network of its shape.
+
+        Parameters
+        ----------
+        student : Network (n, d)
+
+        Returns
+        -------
+        Network (n, d)
+            A tangent vector, which has no meaning as a student.
+
+        Examples
+        --------
+        >>> L = PopulationLoss(Network.orthonormal(2), kernels.erf)
+        >>> L.gradient(Network([[1.0, 0.0]], [1.0])).W.round(6)
+        array([[ 0.     , -0.63662]])
+        """
         W, a = self.weights(student)
         self._refuse_kinks(~W.any(axis=1) & (a != 0.0))
         _, gradient = self.value_and_gradient(W, a)
         return Network(*split(gradient, *W.shape))
 
     def hessian(self, student):
-        """The Hessian (N, N), N = n (d + 1), parameters in the order of `Network.ravel()`.
+        """The Hessian at a student, parameters in the order of `Network.ravel`.
 
         Exact at copied and antipodal neurons too. Entries between nearly parallel neurons are sums
-        of terms of size |w| under smooth kernels, or 1 / angle under relu, that cancel: their
-        absolute error is about 1e-16 times that, 1e-12 at |w| = 10^4.
+        of terms of size ``|w|`` under smooth kernels, or 1 / angle under relu, that cancel: their
+        absolute error is about 1e-16 times that, 1e-12 at ``|w| = 10^4``.
+
+        Parameters
+        ----------
+        student : Network (n, d)
+
+        Returns
+        -------
+        array (N, N), N = n (d + 1)
+
+        Examples
+        --------
+        >>> L = PopulationLoss(Network.orthonormal(2), kernels.erf)
+        >>> eigenvalues = np.linalg.eigvalsh(L.hessian(Network.orthonormal(2)))
+        >>> len(eigenvalues), bool(eigenvalues[0] > 0.0)
+        (6, True)
         """
         W, a = self.smooth_weights(student)
         V, b = self.teacher.W, self.teacher.a
@@ -94,18 +165,55 @@ class PopulationLoss:
         return H
 
     def hessian_operator(self, student):
-        """The Hessian as a scipy LinearOperator (N, N): exact products, nothing dense is formed.
+        """The Hessian as a linear operator: exact products with vectors, nothing dense is formed.
 
         The set-up costs about a gradient, a product somewhat less; memory is O(n (n + k + d)).
+
+        Parameters
+        ----------
+        student : Network (n, d)
+
+        Returns
+        -------
+        scipy.sparse.linalg.LinearOperator (N, N), N = n (d + 1)
+
+        Examples
+        --------
+        >>> L = PopulationLoss(Network.orthonormal(2), kernels.erf)
+        >>> student = Network([[1.0, 0.5]], [2.0])
+        >>> v = np.array([1.0, 2.0, 3.0])
+        >>> np.allclose(L.hessian_operator(student) @ v, L.hessian(student) @ v, rtol=0, atol=1e-12)
+        True
         """
         W, a = self.smooth_weights(student)
         return self.operator(W, a)
 
     def monte_carlo(self, student, rng, samples):
-        """(mean, standard error) of (f_student - f_teacher)^2 over sampled inputs.
+        """The loss as a mean over sampled inputs: an independent witness of the closed forms.
 
-        The independent witness of the closed forms. rng: numpy Generator; samples: integer >= 2,
-        drawn in batches, so memory does not grow with it.
+        Parameters
+        ----------
+        student : Network (n, d)
+        rng : numpy.random.Generator
+        samples : int
+            At least 2. They are drawn in batches, so memory does not grow with it.
+
+        Returns
+        -------
+        mean, error : floats
+            error is the standard error of the mean.
+
+        References
+        ----------
+        Batches are merged as in Chan, Golub & LeVeque (1983).
+
+        Examples
+        --------
+        >>> L = PopulationLoss(Network.orthonormal(2), kernels.erf)
+        >>> student = copy_average([2])
+        >>> mean, error = L.monte_carlo(student, np.random.default_rng(0), samples=10_000)
+        >>> bool(abs(mean - L(student)) < 5 * error)
+        True
         """
         self.weights(student)
         instance("rng", rng, np.random.Generator)
@@ -123,16 +231,35 @@ class PopulationLoss:
         return float(mean), float(np.sqrt(squares / (samples - 1) / samples))
 
     def value_and_gradient(self, W, a):
-        """The loss, a float, and its gradient (N,) in the order of `Network.ravel()`; W and a are unchecked."""
+        """The loss and its gradient at plain weights, unchecked: what a flow asks for.
+
+        Parameters
+        ----------
+        W, a : arrays (n, d) and (n,)
+
+        Returns
+        -------
+        value, gradient : float and array (n (d + 1),), in the order of `Network.ravel`
+        """
         G, G_s, G_p = self.kernel.jet_at(among(W, self.kernel.noise))
         T, T_s, T_p = self.kernel.jet_at(between(W, self.teacher.W, self.kernel.noise))
         pull = _pull(W, a, G_s, G_p, T_s, T_p, self._weighted_teacher, self.teacher.a)
         return self._assembled(a, pull, G @ a, T @ self.teacher.a)
 
     def operator(self, W, a):
-        """The Hessian as a LinearOperator (N, N), with the loss and the gradient there as `value` and `gradient`.
+        """The Hessian at plain weights, unchecked: what flows and certificates ask for.
 
-        `solve(shift, b, tolerance)` solves with it: see `_HessianOperator.solve`. W and a are unchecked.
+        Parameters
+        ----------
+        W, a : arrays (n, d) and (n,)
+
+        Returns
+        -------
+        scipy.sparse.linalg.LinearOperator (N, N)
+            With the loss and the gradient there as ``value`` and ``gradient``, and ``solve(shift,
+            b, tolerance, most=2000)``, which returns x with ``(H + shift) x = b`` up to a residual
+            of this tolerance by conjugate gradients, and how many products that took; x is None
+            where H + shift shows itself not positive definite, or after ``most`` products.
         """
         return _HessianOperator(self, W, a)
 
@@ -241,11 +368,12 @@ class _HessianOperator(LinearOperator):
         return self
 
     def solve(self, shift, b, tolerance, most=MOST_PRODUCTS):
-        """(x, products): x solves (H + shift) x = b as far as `products` steps of conjugate gradients do.
+        """(x, products): the solution of (H + shift) x = b after so many conjugate gradient steps.
 
-        They end when some vector of their Krylov space has a residual <= tolerance. x, whose residual may be
-        larger, is nearer to the solution than that vector (Hestenes & Stiefel 1952; Fong & Saunders 2012).
-        x is None if H + shift shows itself not positive definite, or after `most` products.
+        They end when some vector of their Krylov space has a residual <= tolerance. x, whose
+        residual may be larger, is nearer to the solution than that vector (Hestenes & Stiefel 1952;
+        Fong & Saunders 2012). x is None if H + shift shows itself not positive definite, or after
+        `most` products.
         """
         x, r = np.zeros_like(b), b.copy()
         p, square = b.copy(), b @ b

@@ -1,13 +1,10 @@
 """Training results of MLPGradientFlow.jl as students of this library.
 
-Its `pickle` writes files for `torch.load`; through juliacall, `train` gives the same after the conversion to a
-Python dictionary that the package's documentation shows:
+Its ``pickle`` writes files for ``torch.load``; through juliacall, ``train`` gives the same after
+the conversion to a Python dictionary that the package's documentation shows.
 
-    run = read_training(torch.load("result.pkl"))
-    certify(PopulationLoss(teacher, run.kernel), run.end)
-
-Written after the package's source (github.com/jbrea/MLPGradientFlow.jl, `result2dict`), where Network.W is
-called w1, Network.a is w2, and erf is sigmoid2; not tried on a file of its.
+Written after the package's source (github.com/jbrea/MLPGradientFlow.jl, ``result2dict``), where
+Network.W is called w1, Network.a is w2, and erf is sigmoid2; not tried on a file of its.
 """
 
 import re
@@ -36,11 +33,23 @@ _KERNELS = {
 
 
 class Training(NamedTuple):
-    """What `train` reports: first and last student, loss there, and the students on the way.
+    """What ``train`` of MLPGradientFlow.jl reports; None for what a result does not hold.
 
-    gradient_size: the largest component of the gradient at the end, not its norm; divided by the number of
-    samples if there are samples. stopped_by: why the flow ended. kernel: of the hidden neurons, from the
-    layers' description `layerspec`. What a result does not hold is None.
+    Attributes
+    ----------
+    start, end : Network
+        First and last student.
+    loss : float
+        At the end.
+    gradient_size : float
+        The largest component of the gradient there, not its norm; divided by the number of samples
+        if there are samples.
+    stopped_by : str
+        Why the flow ended.
+    snapshots : Snapshots
+        The students on the way.
+    kernel : kernels.Kernel
+        Of the hidden neurons, from the layers' description ``layerspec``.
     """
 
     start: Network
@@ -53,12 +62,31 @@ class Training(NamedTuple):
 
 
 def read_training(result):
-    """A result, a dictionary of numbers, arrays and dictionaries -> Training.
+    """A result of MLPGradientFlow.jl as a `Training`.
 
-    Raises ValueError unless it is of a network of this library: weights `x` that are finite real numbers, one
-    hidden layer of one of the six activations, one linear output, no biases. Without `layerspec` a result does
-    not tell biases from weights of a further input. Also for entries of other types, and for students of
-    different shapes.
+    Parameters
+    ----------
+    result : dict
+        Of numbers, arrays and dictionaries, as ``torch.load("result.pkl")`` returns it.
+
+    Returns
+    -------
+    Training
+
+    Raises
+    ------
+    ValueError
+        Unless it is of a network of this library: weights ``x`` that are finite real numbers, one
+        hidden layer of one of the six activations, one linear output, no biases. Without
+        ``layerspec`` a result does not tell biases from weights of a further input. Also for
+        entries of other types, and for students of different shapes.
+
+    Examples
+    --------
+    >>> from lib.classroom.mlpgradientflow import read_training
+    >>> run = read_training({"x": {"w1": [[1.0, 0.0]], "w2": [2.0]}, "loss": 0.5})
+    >>> run.end, run.loss
+    (Network(n=1, d=2), 0.5)
     """
     if not isinstance(result, Mapping) or result.get("x") is None:
         raise ValueError(f"result must be a dictionary with the weights 'x', got {_type(result)}")
@@ -77,7 +105,7 @@ def read_training(result):
 
 
 def _network(name, weights, like=None):
-    """The Network of weights {"w1": (n, d), "w2": n weights}, of the shape of another Network if there is one."""
+    """The Network of weights {"w1": (n, d), "w2": n weights}, of the shape of another, if any."""
     if not isinstance(weights, Mapping) or set(weights) != {"w1", "w2"}:
         layers = shown(list(weights)) if isinstance(weights, Mapping) else _type(weights)
         raise ValueError(f"{name} must be w1 (n, d) and w2 of n weights, without further layers, got {layers}")

@@ -11,8 +11,10 @@ import numpy as np
 
 
 class Settling(NamedTuple):
-    """When `newton` ends. near: after a step of this size the next one, quadratically smaller, ends
-    in rounding. most: steps. far: a step of this size, or not finite, tells that the start led nowhere.
+    """When `newton` ends.
+
+    near: after a step of this size the next one, quadratically smaller, ends in rounding. most:
+    steps. far: a step of this size, or one that is not finite, tells that the start led nowhere.
     """
 
     near: float
@@ -21,7 +23,7 @@ class Settling(NamedTuple):
 
 
 class Pace(NamedTuple):
-    """The steps of `follow`: first, growth after a success, longest, shortest; failures halve them."""
+    """Steps of `follow`: first, growth after a success, longest, shortest; failures halve them."""
 
     first: float
     growth: float

@@ -3,8 +3,8 @@
 n neurons each copy one of k orthonormal teachers and share the k - n others evenly. By symmetric
 criticality a critical point of the loss restricted to such students is one of the whole loss.
 
-For erf the loss is the sum over odd orders of lib.students.arcsine, in y = w / sqrt(1 + |w|^2) and p_j = e_j / sqrt 2.
-For other kernels see lib.students.symmetric.
+For erf the loss is the sum over odd orders of lib.students.arcsine, in y = w / sqrt(1 + |w|^2) and
+p_j = e_j / sqrt 2. For other kernels see lib.students.symmetric.
 """
 
 import decimal
@@ -27,9 +27,12 @@ _PACE = Pace(first=0.2, growth=1.5, longest=1.0, shortest=1e-4)  # in log n
 
 
 class PerturbedCopies(NamedTuple):
-    """The 4 numbers of perturbed copies, w_i = alpha e_i + beta sum_{j <= n, j != i} e_j + gamma sum_{j > n} e_j
-    with outgoing weight a, their loss, and excess: what the loss exceeds (k - n) (2/pi) (pi/6 - 1/2) by,
-    as `group_excess(k - n + 1)` is for copy-average. The losses, order k, agree but for their excess, order 1.
+    """The 4 numbers of perturbed copies under erf, and their loss.
+
+    ``w_i = alpha e_i + beta sum_{j <= n, j != i} e_j + gamma sum_{j > n} e_j``, with outgoing
+    weight a. excess: what the loss exceeds ``(k - n) (2/pi) (pi/6 - 1/2)`` by, as ``group_excess(k
+    - n + 1)`` is for copy-average. The two losses are of order k and agree but for their excess, of
+    order 1.
     """
 
     alpha: float
@@ -41,18 +44,49 @@ class PerturbedCopies(NamedTuple):
 
 
 def perturbed_copies(kernel, k, n, d=None, flipped=0):
-    """The student of n perturbed copies: each copies a teacher and all share the k - n others.
+    """The student of n perturbed copies: each copies a teacher neuron, all share the k - n others.
 
-    Neuron i copies teacher i of e_1, ..., e_k; see `PerturbedCopies` for erf, `lib.students.symmetric` for others.
-    The last `flipped` of the neurons copy with the opposite sign, w_i near -e_i, which has its reason
-    where sigma(-y) = sigma(y) - y: relu, softplus, gelu. Such points exist for some n and `flipped` only.
-    Returns a Network (n, d), d = k if None, with a = 1 for relu; the teacher itself at n = k. It is a
-    critical point, and a minimum only for n large enough (theory: for erf n >= 22 at k = 50).
-    The gradient is zero to rounding of the weights: for erf |gradient| <= sqrt(n) max(1e-12, 5e-15 a sqrt(k)),
-    where a is huge if n is small: 5884 at k = 1000, n = 3; for relu it is <= 1e-12 sqrt(n) up to k = 50,
-    1e-11 sqrt(n) at k = 100 and 3e-9 sqrt(n) at k = 1000, n = 2, where the neurons are nearly parallel.
-    Raises ValueError unless kernel is a Kernel, 2 <= n <= k <= d and 0 <= flipped <= n (0 for erf), and where
-    no such point is found.
+    Student neuron i copies teacher neuron i of e_1, ..., e_k. A critical point, and a minimum only
+    where n is large enough: for erf from `phase_boundaries` on, n >= 22 at k = 50.
+
+    Parameters
+    ----------
+    kernel : kernels.Kernel
+    k, n : int
+        Teacher and student neurons, ``2 <= n <= k``.
+    d : int
+        Input dimension, at least k; d = k if None.
+    flipped : int
+        How many student neurons, the last ones, copy with the opposite sign, w_i near -e_i. Such
+        points exist for some n only, and where ``sigma(-y) = sigma(y) - y``: relu, softplus, gelu;
+        0 for erf.
+
+    Returns
+    -------
+    Network (n, d)
+        With a = 1 for relu; the teacher at n = k.
+
+    Raises
+    ------
+    ValueError
+        For other arguments, and where no such point is found.
+
+    Notes
+    -----
+    For erf solved in four numbers, for others in those of ``lib.students.symmetric``, by
+    continuation from n = k. The gradient is zero to rounding of the weights: for erf ``|gradient|
+    <= sqrt(n) max(1e-12, 5e-15 a sqrt(k))``, where a is huge if n is small, 5884 at k = 1000, n =
+    3; for relu ``1e-12 sqrt(n)`` up to k = 50, ``1e-11 sqrt(n)`` at k = 100 and ``3e-9 sqrt(n)`` at
+    k = 1000, n = 2, where the neurons are nearly parallel.
+
+    Examples
+    --------
+    >>> student = perturbed_copies(kernels.erf, k=8, n=6)
+    >>> L = PopulationLoss(Network.orthonormal(8), kernels.erf)
+    >>> bool(np.abs(L.gradient(student).ravel()).max() < 1e-11)
+    True
+    >>> f"{L(student):.4f} {copy_average_loss([1, 1, 1, 1, 1, 3]):.4f}"
+    '0.0414 0.0406'
     """
     instance("kernel", kernel, Kernel)
     n = integer("n", n, least=2)
@@ -68,11 +102,11 @@ def perturbed_copies(kernel, k, n, d=None, flipped=0):
 
 @np.errstate(over="ignore", invalid="ignore")  # a guess far off overflows, and is refused
 def erf_perturbed_copies(k, n):
-    """`PerturbedCopies` under erf for real 2 <= n < k, by continuation in n from the teacher at n = k.
+    """The `PerturbedCopies` for real 2 <= n < k, by continuation in n from the teacher at n = k.
 
     For k >= 22 the branch folds below n = 2.18 (n = 2.034 at k = 50) and returns to n = 2, where an
-    asymptotic guess replaces the continuation; between 2 and the fold, ValueError. Cost independent
-    of k and n; accurate up to k = 1e18.
+    asymptotic guess replaces the continuation; between 2 and the fold, ValueError. The cost does
+    not depend on k and n; accurate up to k = 1e18.
     """
     k, n = float(k), float(n)
     if not 2.0 <= n < k < math.inf:
@@ -85,7 +119,7 @@ def erf_perturbed_copies(k, n):
 
 
 def perturbed_network(numbers, d, teachers, copied):
-    """Network (len(copied), d): neuron i copies coordinate copied[i], all share the rest of teachers."""
+    """The Network (n, d) whose neuron i copies coordinate copied[i], (n,); all share the others."""
     n = len(copied)
     W = np.zeros((n, d))
     W[:, teachers] = numbers.gamma

@@ -26,7 +26,18 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(60)
 
 
 class OneNeuron(NamedTuple):
-    """The optimal student w = r / sqrt(k) sum_j v_j with outgoing weight a, and its loss."""
+    """The optimum over one neuron, ``w = r / sqrt(k) sum_j v_j``; see `one_neuron`.
+
+    Attributes
+    ----------
+    a, r, loss : float
+        Outgoing weight, length of the incoming vector, and the loss there.
+
+    Examples
+    --------
+    >>> one_neuron(kernels.erf, 5).a
+    5.0
+    """
 
     a: float
     r: float
@@ -34,12 +45,39 @@ class OneNeuron(NamedTuple):
 
 
 def one_neuron(kernel, k):
-    """The optimum over one neuron for k orthonormal teacher neurons with unit outgoing weights.
+    """The optimum over one neuron, for k orthonormal teacher neurons with outgoing weights 1.
 
-    Closed form for erf (a = k, r = 1 / sqrt(2k - 1)) and relu; a bracketed scalar equation for
-    tanh, sigmoid and softplus, to 1e-10 relative or better for k up to 1e6. Under relu only a r is
-    determined, and r = 1 is returned. Raises ValueError for k not an integer >= 1, and for gelu
-    with k >= 2: its loss keeps falling as r grows, towards that of relu, and has no minimum.
+    Closed form for erf, ``a = k``, ``r = 1 / sqrt(2 k - 1)``, and relu, where only a r is
+    determined and r = 1 is returned; for tanh, sigmoid and softplus one bracketed scalar equation,
+    solved to 1e-10 relative or better for k up to 1e6.
+
+    Parameters
+    ----------
+    kernel : kernels.Kernel
+    k : int
+        Teacher neurons, at least 1.
+
+    Returns
+    -------
+    OneNeuron
+
+    Raises
+    ------
+    ValueError
+        For other arguments, and for gelu with k >= 2: its loss keeps falling as r grows, towards
+        that of relu, and has no minimum.
+
+    Notes
+    -----
+    That the optimum lies at equal cosines is shown in the chapter on one neuron; the scalar
+    equation is ``d log T / dr = (1/2) d log G / dr`` with ``G = g(r^2, r^2, r^2)`` and ``T = g(r /
+    sqrt(k), r^2, 1)``.
+
+    Examples
+    --------
+    >>> best = one_neuron(kernels.erf, 5)
+    >>> f"{best.r:.6f} {best.loss:.6f}"
+    '0.333333 0.072453'
     """
     instance("kernel", kernel, Kernel)
     k = integer("k", k, least=1)

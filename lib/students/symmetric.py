@@ -1,16 +1,17 @@
-"""Students made of copies, flipped copies and an average, under any kernel, solved in a handful of numbers.
+"""Students of copies, flipped copies and an average, under any kernel, solved in a few numbers.
 
 Coordinates fall into classes of equal ones: teachers with a copy, teachers with a flipped copy, the
-others. So do neurons: the neurons of a class of copies share their weights up to which teacher is their
-own, and one more neuron, or none, averages:
+others. So do neurons: the neurons of a class of copies share their weights up to which teacher is
+their own, and one more neuron, or none, averages:
 
     copy        w = own e_i + sum over classes c of across[c] times the sum of e_j, j in c, j != i
     averager    w = sum over classes c of across[c] times the sum of e_j, j in c
 
-Permuting the teachers of a class, together with their copies, changes nothing; so by symmetric criticality
-a critical point of the loss restricted to such students is one of the whole loss. The restricted loss
-is a sum of few kernels whose weights are counts, which may be any real numbers: its cost does not depend
-on how many teachers and neurons there are, and solutions are continued in a real number of teachers.
+Permuting the teachers of a class, together with their copies, changes nothing; so by symmetric
+criticality a critical point of the loss restricted to such students is one of the whole loss. The
+restricted loss is a sum of few kernels whose weights are counts, which may be any real numbers: its
+cost does not depend on how many teachers and neurons there are, and solutions are continued in a
+real number of teachers.
 
 relu is homogeneous, relu(c y) = c relu(y): only the products of incoming and outgoing weights are
 determined, and all outgoing weights are 1 here.
@@ -31,7 +32,7 @@ from lib.students.continuation import Pace, Settling, follow, newton
 
 
 class Classes(NamedTuple):
-    """How many copies, flipped copies, teachers without a copy (all real) and averagers (0 or 1) there are."""
+    """Counts: copies, flipped copies, teachers without a copy (all real), averagers (0 or 1)."""
 
     copies: float
     flipped: float
@@ -54,9 +55,11 @@ class Classes(NamedTuple):
 
 
 class SymmetricStudent(NamedTuple):
-    """own (2,): the weight of a copy and of a flipped copy on its own teacher. across (3, 3): those of copy,
-    flipped copy and averager on a copied, a flipped and another teacher. a (3,): their outgoing weights.
-    Entries of neurons or teachers that are not there are 0. loss: of the whole student.
+    """The numbers of a symmetric student; entries of neurons or teachers that are not there are 0.
+
+    own (2,): the weight of a copy and of a flipped copy on its own teacher. across (3, 3): those of
+    copy, flipped copy and averager on a copied, a flipped and another teacher. a (3,): their
+    outgoing weights. loss: of the whole student.
     """
 
     own: np.ndarray
@@ -74,10 +77,11 @@ _OWN, _ACROSS, _A = np.arange(2), np.arange(2, 11).reshape(3, 3), np.arange(11, 
 def symmetric_student(kernel, classes):
     """The `SymmetricStudent` of these `Classes`, a critical point; None if none was found.
 
-    Without flipped copies: continued in the number of others, from a student that is the teacher itself. With
-    them: by minimization from there, after the copies that are to flip changed sign. Since
-    relu(-y) = relu(y) - y, some neurons must supply the slopes that this takes away: all of them alike or the
-    flipped copies among themselves; of two solutions that of lower loss is returned.
+    Without flipped copies: continued in the number of others, from a student that is the teacher
+    itself. With them: by minimization from there, after the copies that are to flip changed sign.
+    Since relu(-y) = relu(y) - y, some neurons must supply the slopes that this takes away: all of
+    them alike or the flipped copies among themselves; of two solutions that of lower loss is
+    returned.
     """
     theta = _continue_from_teacher(kernel, Classes(classes.copies + classes.flipped, 0.0, *classes[2:]))
     if theta is None:
@@ -90,7 +94,7 @@ def symmetric_student(kernel, classes):
 
 
 def symmetric_copies(kernel, d, classes):
-    """The Network of a `symmetric_student`, teachers ordered copied, flipped, others; ValueError if none exists."""
+    """`symmetric_student` as a Network, teachers ordered copied, flipped, others; or ValueError."""
     student = symmetric_student(kernel, classes)
     if student is None:
         raise ValueError(
@@ -110,7 +114,9 @@ def checked_flipped(flipped, most, kernel):
 
 
 def _flipped(classes, theta):
-    """Two guesses: the flipped copies change sign, and all neurons or they alone lean towards their teachers."""
+    """Two guesses: the flipped copies change sign, and all neurons or they alone lean towards their
+    teachers.
+    """
     theta = theta.copy()
     theta[_OWN[1]], theta[_A[1]], theta[_ACROSS[1]] = -theta[_OWN[0]], theta[_A[0]], theta[_ACROSS[0]]
     theta[_ACROSS[:, 1]] = theta[_ACROSS[:, 0]]
@@ -121,8 +127,9 @@ def _flipped(classes, theta):
 
 
 def _is_flipped(theta):
-    """Whether a flipped copy's negative weight on its own teacher is larger, in size, than every other weight
-    of that neuron, and than every other neuron's weight on that teacher.
+    """Whether flipped copies are such: negative on their own teacher, and largest there.
+
+    Largest among all weights of such a neuron, and among all neurons' weights on such a teacher.
     """
     return -theta[_OWN[1]] > np.abs(theta[np.append(_ACROSS[1], _ACROSS[:, 1])]).max()
 
@@ -134,7 +141,7 @@ def solution(kernel, classes, theta):
 
 
 def symmetric_network(student, d, copied, flipped, others):
-    """Network (n, d): neurons that copy the coordinates `copied`, then `flipped`, then an averager if there is one."""
+    """The Network (n, d) of copies of `copied`, then of `flipped`, then an averager, if any."""
     own = [(0, j) for j in copied] + [(1, j) for j in flipped] + [(2, None)] * bool(student.across[2].any())
     W = np.zeros((len(own), d))
     for w, (kind, j) in zip(W, own, strict=True):
@@ -146,7 +153,7 @@ def symmetric_network(student, d, copied, flipped, others):
 
 
 def class_means(W, a, copied, flipped, others):
-    """theta and `Classes` that come closest to the weights W (n, d), a (n,), ordered as in `symmetric_network`."""
+    """The theta and `Classes` nearest to W (n, d), a (n,) in the order of `symmetric_network`."""
     counts = len(copied), len(flipped)
     classes = Classes(*map(float, counts), float(len(others)), len(a) - sum(counts))
     theta = np.zeros(14)
@@ -165,7 +172,7 @@ def class_means(W, a, copied, flipped, others):
 
 
 def restricted_loss(kernel, classes, theta):
-    """(loss, gradient (14,), Hessian (14, 14)) of the whole student at theta; rows of what is absent are 0."""
+    """(loss, gradient (14,), Hessian (14, 14)) of the student at theta; 0 for what is absent."""
     first, second, counts, quadratic, linear, constant = _pairs(classes)
     a = np.append(theta[_A], 1.0)  # the last is the teacher's
     slopes = quadratic @ theta + linear
@@ -198,9 +205,9 @@ def restricted_loss(kernel, classes, theta):
 def _pairs(classes):
     """The pairs of classes that the loss sums over, with P of them that there are.
 
-    first, second: 0 copies, 1 flipped copies, 2 averager, 3 the teacher; counts (P,) of pairs of neurons,
-    those with the teacher times -2. s, p, q of a pair are theta.Q.theta / 2 + l.theta + c with
-    quadratic (P, 3, 14, 14), linear (P, 3, 14) and constant (P, 3) parts.
+    first, second: 0 copies, 1 flipped copies, 2 averager, 3 the teacher; counts (P,) of pairs of
+    neurons, those with the teacher times -2. s, p, q of a pair are theta.Q.theta / 2 + l.theta + c
+    with quadratic (P, 3, 14, 14), linear (P, 3, 14) and constant (P, 3) parts.
     """
     N, M = classes.neurons, classes.teachers
     norms = [_form(_products_with(i, i, M, same=True)) for i in range(3)] + [np.zeros((14, 14))]
@@ -259,7 +266,7 @@ def _free(kernel, classes):
 
 
 def critical_point(kernel, classes, theta):
-    """theta of the critical point that Newton's method reaches from theta, or None if it does not settle."""
+    """theta of the critical point that Newton's method reaches; None if it does not settle."""
     free = _free(kernel, classes)
 
     def whole(x):
@@ -294,10 +301,10 @@ def _minimized(kernel, classes, theta):
 
 
 def _continue_from_teacher(kernel, classes):
-    """theta at unflipped classes, by secant steps in log k from the student that is the teacher; None if stuck.
+    """theta at unflipped classes, by secant steps in log k from the teacher; None if stuck.
 
-    n neurons are the teacher where one other teacher is left to the averager, or none if there is no averager;
-    in the limit of ever fewer others each gives 1 / n to every copy.
+    n neurons are the teacher where one other teacher is left to the averager, or none if there is
+    no averager; in the limit of ever fewer others each gives 1 / n to every copy.
     """
     N, averagers = classes.copies, classes.averagers
     theta = np.zeros(14)

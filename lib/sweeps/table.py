@@ -1,7 +1,8 @@
 """The table of a sweep: a CSV file that holds every finished row, whole, at every moment.
 
-Three comment lines open it: the command, date and versions, the settings as JSON. Then come the names of
-the columns, and one line per flow, flushed to the disk before the next. One process at a time writes it.
+Three comment lines open it: the command, date and versions, the settings as JSON. Then come the
+names of the columns, and one line per flow, flushed to the disk before the next. One process at a
+time writes it.
 """
 
 import contextlib
@@ -39,12 +40,29 @@ _COLUMNS = ",".join(DTYPE.names)
 
 
 def read(path):
-    """The table of a file that `sweep` wrote, sorted by (n, seed), and its settings, a dictionary.
+    """The table of a file that `sweep` wrote, sorted by (n, seed), and its settings.
 
-    Line ends of Windows, a byte-order mark and a missing last line end are no matter; half a last
-    row, of a sweep that is running or was killed, is left out.
+    Parameters
+    ----------
+    path : str or pathlib.Path
 
-    Raises ValueError, naming the line, for a file that is no such table.
+    Returns
+    -------
+    table, settings : structured array and dictionary
+
+    Raises
+    ------
+    ValueError
+        Naming the line, for a file that is no such table. Line ends of Windows, a byte-order mark
+        and a missing last line end are no matter; half a last row, of a sweep that is running or
+        was killed, is left out.
+
+    Examples
+    --------
+    >>> from lib.sweeps.table import data_file, read
+    >>> table, settings = read(data_file("sweep_erf_k10.csv"))
+    >>> settings["k"], settings["kernel"]
+    (10, 'erf')
     """
     content = _parse(Path(path).read_bytes(), path)
     rows = content.rows if content.last is None else {_run(content.last): content.last} | content.rows
@@ -52,16 +70,36 @@ def read(path):
 
 
 def load_sweep(kernel, k):
-    """The flows of a table that comes with the book, as a structured array in the order (n, seed).
+    """The flows of a table that comes with the book.
 
-    kernel: 'erf' or 'relu'; k: its number of teacher neurons. The columns are those that `sweep` returns.
-    Raises ValueError where there is no such table.
+    Parameters
+    ----------
+    kernel : str
+        ``'erf'`` (k = 10, 20, 50, 100) or ``'relu'`` (k = 6, 8, 10, 12, 20, 50).
+    k : int
+        Teacher neurons.
+
+    Returns
+    -------
+    structured array
+        In the order (n, seed), with the columns that `sweep` returns.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such table.
+
+    Examples
+    --------
+    >>> table = load_sweep("erf", k=50)
+    >>> len(table), int((table["kind"] == "copy-average").sum())
+    (1000, 497)
     """
     return read(data_file(f"sweep_{kernel}_k{k}.csv"))[0]
 
 
 def data_file(name):
-    """Path of a file of book/data: beside lib in a checkout of the book, inside lib where only lib is installed."""
+    """The path of a file of book/data: beside lib in a checkout, inside an installed lib."""
     lib = Path(__file__).parents[1]
     for folder in (lib.parent / "book" / "data", lib / "data"):
         if (folder / name).is_file():
@@ -154,7 +192,8 @@ class Table:
 def locked(path):
     """Nobody else holds the lock on this path meanwhile; raises ValueError if somebody does.
 
-    It is a lock of the operating system on the file PATH.lock: it ends with the process, however that ends.
+    It is a lock of the operating system on the file PATH.lock: it ends with the process, however
+    that ends.
     """
     name = path.with_name(path.name + ".lock")
     while True:
@@ -204,7 +243,7 @@ def _lock(file, path):
 
 
 def replace(path, data):
-    """Write the bytes of a file anew: whoever reads it, at any moment, sees all of the old ones or of the new ones."""
+    """Write the bytes of a file anew; a reader meanwhile sees all the old or all the new ones."""
     fresh = path.with_name(path.name + ".new")
     try:
         with open(fresh, "wb") as file:
@@ -263,7 +302,11 @@ def _line(values):
 
 
 class _Content(NamedTuple):
-    """header: four lines. end: where the whole lines end, in bytes. last: a last row without its line end, or None."""
+    """What a file holds.
+
+    header: four lines. end: where the whole lines end, in bytes. last: a last row without its line
+    end, or None.
+    """
 
     header: str
     settings: dict
