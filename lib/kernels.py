@@ -312,15 +312,18 @@ class _SmoothedReLU(_Smoothed):
         smallest = min(np.min(pairs.p, initial=np.inf), np.min(pairs.q, initial=np.inf))
         if self.homogeneous and smallest < LARGEST_WEIGHT**-2:
             raise ValueError(
-                "p and q must be positive, at least 1e-60: relu's kernel has no derivative at a zero vector, "
-                f"got {smallest}"
+                "p and q must be positive, at least 1e-60: relu's kernel has no derivative at a "
+                f"zero vector, got {smallest}"
             )
         return pairs
 
     def _twice_differentiable(self, pairs):
         if self.homogeneous and np.min(pairs.gap, initial=np.inf) == 0.0:
-            raise ValueError("s^2 must be below p q: relu's kernel has no second derivative in (s, p, q) at parallel "
-                             "vectors, got a gap p q - s^2 of 0.0 (the loss has one: PopulationLoss.hessian)")
+            raise ValueError(
+                "s^2 must be below p q: relu's kernel has no second derivative in (s, p, q) at "
+                "parallel vectors, got a gap p q - s^2 of 0.0 (the loss has one: "
+                "PopulationLoss.hessian)"
+            )
         return pairs
 
 
@@ -376,7 +379,7 @@ def _sign_value(s, P, Q, D):
 
 
 def _sign_jet(s, P, Q, D):
-    # In place where it can be: on tables of 10^4 pairs, allocating temporaries costs as much as arithmetic.
+    # In place where it can be: on tables of 10^4 pairs, temporaries cost as much as arithmetic.
     g_s = 1.0 / np.sqrt(D)
     slope = s * g_s
     g = np.arctan(slope)
@@ -417,8 +420,8 @@ def _relu_jet(s, P, Q, D):
 
 def _relu_hessian(s, P, Q, D):
     # At parallel vectors each derivative diverges like 1 / root, but what they multiply in the
-    # Hessian of a loss vanishes like root: taking 1 / root = 0 there gives the right Hessian. Within
-    # 1e-8 of parallel, rounding would be larger than what is left out.
+    # Hessian of a loss vanishes like root: taking 1 / root = 0 there gives the right Hessian.
+    # Within 1e-8 of parallel, rounding would be larger than what is left out.
     root = np.sqrt(D)
     inverse_root = np.divide(1.0, root, out=np.zeros_like(root), where=D > 1e-16 * (P * Q))
     inverse_p = np.divide(1.0, P, out=np.zeros_like(P), where=P > 0.0)
@@ -462,17 +465,22 @@ def _checked(s, p, q):
     s, p, q = (finite_array(name, value) for name, value in zip("spq", (s, p, q), strict=True))
     for name, value in (("p", p), ("q", q)):
         if (value < 0.0).any():
-            raise ValueError(f"{name} must be a squared norm, at least 0, got {value[value < 0.0].flat[0]}")
+            raise ValueError(
+                f"{name} must be a squared norm, at least 0, got {value[value < 0.0].flat[0]}"
+            )
         if (value > LARGEST_WEIGHT**2).any():
             raise ValueError(f"{name} must be at most {LARGEST_WEIGHT**2:g}, got {value.max()}")
     try:
         s, p, q = np.broadcast_arrays(s, p, q)
     except ValueError as error:
-        raise ValueError(f"s, p, q must have shapes that broadcast, got {s.shape}, {p.shape}, {q.shape}") from error
+        raise ValueError(
+            f"s, p, q must have shapes that broadcast, got {s.shape}, {p.shape}, {q.shape}"
+        ) from error
     excess = np.abs(s) > np.sqrt(p) * np.sqrt(q) * (1 + 1e-9)
     if excess.any():
         raise ValueError(
-            f"s must satisfy s^2 <= p q, got s = {s[excess].flat[0]}, p = {p[excess].flat[0]}, q = {q[excess].flat[0]}"
+            f"s must satisfy s^2 <= p q, got s = {s[excess].flat[0]}, p = {p[excess].flat[0]}, "
+            f"q = {q[excess].flat[0]}"
         )
     return from_entries(s, p, q)
 
@@ -486,8 +494,10 @@ def _logistic_noise(step=0.12):
     """
     log_tau = np.arange(np.log(0.16), np.log(4.6), step)
     tau = np.exp(log_tau)
-    odd, j = np.arange(1, 16, 2)[:, None], np.arange(1, 30)[:, None]
-    # The density's series in exp(-2 tau^2), and its dual in exp(-pi^2 / 8 tau^2), each where it converges fast.
+    odd = np.arange(1, 16, 2)[:, None]
+    j = np.arange(1, 30)[:, None]
+    # The density's series in exp(-2 tau^2), and its dual in exp(-pi^2 / 8 tau^2), each where it
+    # converges fast.
     large = 8 * tau * ((-1.0) ** (j + 1) * j**2 * np.exp(-2 * (j * tau) ** 2)).sum(0)
     energy = (odd * np.pi) ** 2 / (8 * tau**2)
     small = np.sqrt(2 * np.pi) / tau**2 * (np.exp(-energy) * (2 * energy - 1)).sum(0)

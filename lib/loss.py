@@ -152,7 +152,8 @@ class PopulationLoss:
         for i, w in enumerate(W):
             # d2 g(w_i, w_j) / dw_i dw_j: rows are components of w_i, columns those of w_j.
             row = np.einsum("jx,jy->xjy", W, np.outer(G_ss[i], w) + 2.0 * G_sp[:, i, None] * W)
-            row += np.einsum("x,jy->xjy", w, 2.0 * np.outer(G_sp[i], w) + 4.0 * G_pq[i][:, None] * W)
+            per_norm = 2.0 * np.outer(G_sp[i], w) + 4.0 * G_pq[i][:, None] * W
+            row += np.einsum("x,jy->xjy", w, per_norm)
             row[diagonal, :, diagonal] += G_s[i]
             in_in[i] = 2.0 * a[i] * a[:, None] * row
             # d2 / dw_i dw_i of what w_i shares with every neuron of both networks.
@@ -223,9 +224,10 @@ class PopulationLoss:
         while count < samples:
             x = rng.standard_normal((min(batch, samples - count), student.d))
             errors = (student(x, self.kernel) - self.teacher(x, self.kernel)) ** 2
-            # Chan, Golub & LeVeque (1983): merge the batch into the running mean and sum of squares.
-            total, shift = count + len(errors), errors.mean() - mean
-            squares += ((errors - errors.mean()) ** 2).sum() + shift**2 * count * len(errors) / total
+            total = count + len(errors)
+            shift = errors.mean() - mean
+            spread = ((errors - errors.mean()) ** 2).sum()
+            squares += spread + shift**2 * count * len(errors) / total
             mean += shift * len(errors) / total
             count = total
         return float(mean), float(np.sqrt(squares / (samples - 1) / samples))
@@ -271,7 +273,9 @@ class PopulationLoss:
         """The student's W and a; raises ValueError where the loss has no value."""
         instance("student", student, Network)
         if student.d != self.teacher.d:
-            raise ValueError(f"student must have the teacher's input dimension {self.teacher.d}, got {student.d}")
+            raise ValueError(
+                f"student must have the teacher's input dimension {self.teacher.d}, got {student.d}"
+            )
         self._refuse_extremes("student", student)
         return student.W, student.a
 
@@ -279,12 +283,14 @@ class PopulationLoss:
         lengths = np.abs(network.W).max(axis=1)
         largest = max(lengths.max(), np.abs(network.a).max())
         if largest > LARGEST_WEIGHT:
-            raise ValueError(f"{name} must have weights of at most {LARGEST_WEIGHT:g}, got {largest:g}")
+            raise ValueError(
+                f"{name} must have weights of at most {LARGEST_WEIGHT:g}, got {largest:g}"
+            )
         if self.kernel.homogeneous and ((lengths > 0.0) & (lengths < 1.0 / LARGEST_WEIGHT)).any():
             shortest = lengths[lengths > 0.0].min()
             raise ValueError(
-                f"{name} must have incoming vectors that are zero or longer than {1.0 / LARGEST_WEIGHT:g} under "
-                f"{self.kernel.name}, got {shortest:g}"
+                f"{name} must have incoming vectors that are zero or longer than "
+                f"{1.0 / LARGEST_WEIGHT:g} under {self.kernel.name}, got {shortest:g}"
             )
 
     def smooth_weights(self, student):
@@ -296,8 +302,8 @@ class PopulationLoss:
     def _refuse_kinks(self, zero_vectors):
         if self.kernel.homogeneous and zero_vectors.any():
             raise ValueError(
-                f"student must have no zero incoming vector: under {self.kernel.name} the loss has only "
-                f"one-sided derivatives there, got w_{zero_vectors.argmax()} = 0"
+                f"student must have no zero incoming vector: under {self.kernel.name} the loss has "
+                f"only one-sided derivatives there, got w_{zero_vectors.argmax()} = 0"
             )
 
 
@@ -324,7 +330,8 @@ class _HessianOperator(LinearOperator):
     def __init__(self, loss, W, a):
         size = W.size + a.size
         super().__init__(np.dtype(np.float64), (size, size))
-        kernel, V, b = loss.kernel, loss.teacher.W, loss.teacher.a
+        kernel = loss.kernel
+        V, b = loss.teacher.W, loss.teacher.a
         own, cross = among(W, kernel.noise), between(W, V, kernel.noise)
         G, G_s, G_p = kernel.jet_at(own)
         T, T_s, T_p = kernel.jet_at(cross)
@@ -333,17 +340,19 @@ class _HessianOperator(LinearOperator):
         # Whatever does not depend on the direction is weighted and summed over neurons once.
         self._W, self._a, self._V = W, a, V
         self._G, self._G_s, self._G_p = G, G_s, G_p
-        self._G_s_a, self._G_ss_a, self._G_sp_a, self._G_sq_a = G_s * a, G_ss * a, G_sp * a, G_sp.T * a
+        self._G_s_a, self._G_ss_a = G_s * a, G_ss * a
+        self._G_sp_a, self._G_sq_a = G_sp * a, G_sp.T * a
         self._T_s_b, self._T_ss_b, self._T_sp_b = T_s * b, T_ss * b, T_sp * b
         self._G_pq_a = G_pq * a
         self._norm_pull = G_p @ a - T_p @ b
         self._pull = _pull(W, a, G_s, G_p, T_s, T_p, loss._weighted_teacher, b)
         self.value, self.gradient = loss._assembled(a, self._pull, G @ a, T @ b)
-        self._pull_per_dp = self._G_sp_a @ W - self._T_sp_b @ V + (2.0 * (G_pp @ a - T_pp @ b))[:, None] * W
+        second = 2.0 * (G_pp @ a - T_pp @ b)
+        self._pull_per_dp = self._G_sp_a @ W - self._T_sp_b @ V + second[:, None] * W
         self._pull_per_U = self._G_s_a + np.diag(2.0 * self._norm_pull)
 
     def _matvec(self, direction):
-        """Along dW = U, da = c: first the changes of s, p and the teacher's s, then the chain rule."""
+        """Along dW = U, da = c: changes of s, p and the teacher's s, then the chain rule."""
         W, a = self._W, self._a
         direction = np.asarray(direction, dtype=np.float64).ravel()
         U, c = split(direction, *W.shape)
@@ -354,7 +363,9 @@ class _HessianOperator(LinearOperator):
         d_pull = self._pull_per_U @ U + dp[:, None] * self._pull_per_dp
         d_pull += (self._G_ss_a * ds + self._G_sq_a * dp + self._G_s * c) @ W
         d_pull -= (self._T_ss_b * dt) @ self._V
-        d_norm_pull = self._G_p @ c + self._G_pq_a @ dp + _row_dots(self._G_sp_a, ds) - _row_dots(self._T_sp_b, dt)
+        d_norm_pull = self._G_p @ c + self._G_pq_a @ dp
+        d_norm_pull += _row_dots(self._G_sp_a, ds)
+        d_norm_pull -= _row_dots(self._T_sp_b, dt)
         d_pull += (2.0 * d_norm_pull)[:, None] * W
 
         product = np.empty_like(direction)
@@ -375,8 +386,9 @@ class _HessianOperator(LinearOperator):
         Fong & Saunders 2012). x is None if H + shift shows itself not positive definite, or after
         `most` products.
         """
-        x, r = np.zeros_like(b), b.copy()
-        p, square = b.copy(), b @ b
+        x = np.zeros_like(b)
+        r, p = b.copy(), b.copy()
+        square = b @ b
         smallest = square  # squared residual in the Krylov space: 1 / sum of 1 / |r|^2
         for products in range(most):
             if smallest <= tolerance**2:

@@ -38,7 +38,9 @@ class Network:
         if 0 in W.shape:
             raise ValueError(f"W must have at least one row and one column, got shape {W.shape}")
         if a.shape != W.shape[:1]:
-            raise ValueError(f"a must have one entry for each of the {W.shape[0]} rows of W, got shape {a.shape}")
+            raise ValueError(
+                f"a must have one entry for each of the {W.shape[0]} rows of W, got shape {a.shape}"
+            )
         W.setflags(write=False)
         a.setflags(write=False)
         object.__setattr__(self, "W", W)
@@ -120,12 +122,16 @@ class Network:
         """
         x = finite_array("x", x, ndim=2)
         if x.shape[1] != self.d:
-            raise ValueError(f"x must have {self.d} columns, one for each input, got shape {x.shape}")
+            raise ValueError(
+                f"x must have {self.d} columns, one for each input, got shape {x.shape}"
+            )
         instance("kernel", kernel, Kernel)
         with np.errstate(over="ignore", invalid="ignore"):
             outputs = kernel.sigma(x @ self.W.T) @ self.a
         if not np.isfinite(outputs).all():
-            raise ValueError(f"x must be small enough for outputs within float64, got {np.abs(x).max():g}")
+            raise ValueError(
+                f"x must be small enough for outputs within float64, got {np.abs(x).max():g}"
+            )
         return outputs
 
     def ravel(self):

@@ -43,9 +43,12 @@ def choice(name, yours, options, questions=1):
     ok  Question 1: answered; whether it is right is not checked here
     """
     if yours is None:
-        raise AssertionError(f"{name}: not answered yet. Write a string of {questions} letter(s) out of {options!r}")
+        raise AssertionError(
+            f"{name}: not answered yet. Write a string of {questions} letter(s) out of {options!r}"
+        )
     chosen = type(yours) is str and len(yours) == questions and set(yours) <= set(options)
-    _expect(chosen, name, yours, f"{questions} letter(s) out of {options!r}", "each question has these options")
+    expected = f"{questions} letter(s) out of {options!r}"
+    _expect(chosen, name, yours, expected, "each question has these options")
     _passed(name, "answered; whether it is right is not checked here")
 
 
@@ -72,7 +75,8 @@ def number(name, yours, integer=False):
     >>> checks.number("answer", 3)
     3.0
     """
-    kinds, expected = (_INTEGERS, "an integer") if integer else (_INTEGERS + _REALS, "a number, such as 1.5")
+    kinds = _INTEGERS if integer else _INTEGERS + _REALS
+    expected = "an integer" if integer else "a number, such as 1.5"
     _expect(type(yours) in kinds, name, yours, expected, f"the type is {type(yours).__name__}")
     finite = abs(yours) <= sys.float_info.max
     _expect(finite, name, yours, "a finite number", "look for an overflow or a division by zero")
@@ -105,9 +109,12 @@ def array(name, yours, shape):
     expected = f"an array of shape {shape}"
     if type(yours) in (list, tuple):
         yours = np.array([number(f"an entry of {name}", entry) for entry in yours])
-    _expect(type(yours) is np.ndarray and yours.dtype.kind in "if", name, yours, expected, "it holds real numbers")
-    _expect(yours.shape == tuple(shape), name, f"shape {yours.shape}", f"shape {tuple(shape)}", "one entry for each")
-    _expect(np.isfinite(yours).all(), name, yours, "finite entries", "look for an overflow or a division by zero")
+    real = type(yours) is np.ndarray and yours.dtype.kind in "if"
+    _expect(real, name, yours, expected, "it holds real numbers")
+    shapes = f"shape {yours.shape}", f"shape {tuple(shape)}"
+    _expect(yours.shape == tuple(shape), name, *shapes, "one entry for each")
+    finite = np.isfinite(yours).all()
+    _expect(finite, name, yours, "finite entries", "look for an overflow or a division by zero")
     return yours.astype(np.float64)
 
 
@@ -136,8 +143,8 @@ def network(name, yours, n=None, d=None):
     """
     expected = f"a Network of {n or 'some'} neurons and {d or 'some'} inputs"
     _expect(type(yours) is Network, name, yours, expected, "Network(W, a) makes one")
-    shape = (yours.n, yours.d)
-    _expect(shape == (n or yours.n, d or yours.d), name, yours, expected, "W has a row for each neuron")
+    fits = (yours.n, yours.d) == (n or yours.n, d or yours.d)
+    _expect(fits, name, yours, expected, "W has a row for each neuron")
     return yours
 
 
@@ -163,10 +170,15 @@ def close(name, yours, expected, why, rtol=1e-9, atol=0.0):
     >>> checks.close("loss of a copy", copy_average_loss([1]), 0.0, "a copy of the teacher")
     ok  loss of a copy: 0
     """
-    value = number(name, yours) if np.ndim(expected) == 0 else array(name, yours, np.shape(expected))
+    if np.ndim(expected) == 0:
+        value = number(name, yours)
+        text = f"{value:.6g}"
+    else:
+        value = array(name, yours, np.shape(expected))
+        text = np.array2string(value, precision=6, threshold=6)
     near = np.allclose(value, expected, rtol=rtol, atol=atol)
     _expect(near, name, yours, expected, why)
-    _passed(name, np.array2string(np.asarray(value), precision=6, threshold=6) if np.ndim(value) else f"{value:.6g}")
+    _passed(name, text)
 
 
 def mean_is(name, samples, expected, why):
@@ -255,7 +267,9 @@ def gradient_matches(name, loss, gradient, at, rtol=1e-5):
     ok  gradient: agrees with differences of the loss in 2 directions
     """
     at = np.asarray(at, dtype=np.float64)
-    yours, expected, step = array(name, gradient(at), at.shape), np.empty(at.shape), 1e-5
+    yours = array(name, gradient(at), at.shape)
+    expected = np.empty(at.shape)
+    step = 1e-5
     for place in np.ndindex(at.shape):
         shift = np.zeros(at.shape)
         shift[place] = step
@@ -291,7 +305,8 @@ def is_critical(L, student, tolerance=1e-10):
     in_W, in_a = np.abs(gradient.W).max(), np.abs(gradient.a).max()
     why = f"at a critical point all of it vanishes; yours is up to {in_W:.3g} in W, {in_a:.3g} in a"
     largest = max(in_W, in_a)
-    _expect(largest <= tolerance, "largest entry of the gradient", f"{largest:.3g}", f"at most {tolerance:.0e}", why)
+    name, expected = "largest entry of the gradient", f"at most {tolerance:.0e}"
+    _expect(largest <= tolerance, name, f"{largest:.3g}", expected, why)
     _passed("student", "critical")
 
 
@@ -322,7 +337,8 @@ def same_function(first, second, kernel, rng):
     outputs = first(x, kernel), second(x, kernel)
     worst = np.abs(outputs[0] - outputs[1]).argmax()
     near = np.allclose(*outputs, rtol=1e-9, atol=1e-12)
-    why = f"both networks get the same input x = {np.round(x[worst], 3)} and the activation {kernel.name}"
+    at = np.round(x[worst], 3)
+    why = f"both networks get the same input x = {at} and the activation {kernel.name}"
     _expect(near, "output", f"{outputs[1][worst]:.6g}", f"{outputs[0][worst]:.6g}", why)
     _passed("networks", f"the same function at {_POINTS} random inputs")
 
@@ -332,12 +348,14 @@ def _gaussian_nodes(kink):
     cut = np.clip(kink, -8.9, 8.9)
     below, above = (cut + 9.0) / 2, (9.0 - cut) / 2
     z = np.concatenate(((cut - 9.0) / 2 + below * _NODES, (cut + 9.0) / 2 + above * _NODES))
-    return z, np.concatenate((below * _WEIGHTS, above * _WEIGHTS)) * np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
+    weights = np.concatenate((below * _WEIGHTS, above * _WEIGHTS))
+    return z, weights * np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
 
 
 def _expect(condition, name, yours, expected, why):
     if not condition:
-        raise AssertionError(f"{name}: yours {_text(yours)}, expected {_text(expected)}, why: {why}")
+        yours, expected = _text(yours), _text(expected)
+        raise AssertionError(f"{name}: yours {yours}, expected {expected}, why: {why}")
 
 
 def _text(value):

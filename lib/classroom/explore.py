@@ -42,8 +42,13 @@ def kernel(name="erf", student_norm=1.0, teacher_norm=1.0):
     _, ax = plt.subplots(figsize=_SIZE, layout="constrained")
     ax.plot(np.degrees(angle), g)
     ax.axhline(0.0, color="0.7", lw=0.8)
-    ax.set(xlabel="angle in degrees", ylabel="$E[\\sigma(w\\cdot x)\\,\\sigma(v\\cdot x)]$", xticks=range(0, 181, 45))
-    print(f"{name}: g = {g[0]:.6f} at equal, {g[90]:.6f} at orthogonal, {g[-1]:.6f} at opposite directions")
+    ax.set(
+        xlabel="angle in degrees",
+        ylabel="$E[\\sigma(w\\cdot x)\\,\\sigma(v\\cdot x)]$",
+        xticks=range(0, 181, 45),
+    )
+    values = f"{g[0]:.6f} at equal, {g[90]:.6f} at orthogonal, {g[-1]:.6f} at opposite directions"
+    print(f"{name}: g = {values}")
     plt.show()
 
 
@@ -99,7 +104,8 @@ def sharings(k=8, n=3):
     _, ax = plt.subplots(figsize=_SIZE, layout="constrained")
     ax.plot(np.arange(1, len(losses) + 1), losses, "o", ms=3, label="copy-average")
     if 2 <= n < k:
-        rival = PopulationLoss(Network.orthonormal(k), kernels.erf)(perturbed_copies(kernels.erf, k, n))
+        L = PopulationLoss(Network.orthonormal(k), kernels.erf)
+        rival = L(perturbed_copies(kernels.erf, k, n))
         ax.axhline(rival, color="tab:orange", label=f"perturbed copies {rival:.6f}")
     ax.set(xlabel="rank of the partition", ylabel="loss $L$")
     ax.legend()
@@ -124,7 +130,8 @@ def one_neuron(name="erf", k=5):
     """
     import matplotlib.pyplot as plt
 
-    kernel, best = getattr(kernels, name), best_neuron(getattr(kernels, name), k)
+    kernel = getattr(kernels, name)
+    best = best_neuron(kernel, k)
     r = best.r * np.geomspace(0.1, 10.0, 201)
     overlap, own = kernel(r / np.sqrt(k), r * r, 1.0), kernel(r * r, r * r, r * r)
     teachers = kernel(1.0, 1.0, 1.0) * k + kernel(0.0, 1.0, 1.0) * k * (k - 1)
@@ -154,16 +161,19 @@ def flow(k=6, n=4, seed=0, law="normal"):
     """
     import matplotlib.pyplot as plt
 
-    n, L = min(n, k), PopulationLoss(Network.orthonormal(k), kernels.erf)
+    n = min(n, k)
+    L = PopulationLoss(Network.orthonormal(k), kernels.erf)
     run = gradient_flow(L, glorot(np.random.default_rng(seed), n, k, law))
     cosines = run.student.W / np.linalg.norm(run.student.W, axis=1, keepdims=True)
     _, (left, right) = plt.subplots(1, 2, figsize=_SIZE, layout="constrained")
     left.loglog(run.times[1:], run.losses[1:])
     left.set(xlabel="time", ylabel="loss $L$")
-    right.imshow(np.sign(run.student.a)[:, None] * cosines, cmap="coolwarm", vmin=-1, vmax=1, aspect="auto")
+    cosines *= np.sign(run.student.a)[:, None]
+    right.imshow(cosines, cmap="coolwarm", vmin=-1, vmax=1, aspect="auto")
     right.set(xlabel="teacher $j$", ylabel="student $i$", title="cosines at the end")
     end = identify(run.student, k)
-    print(f"{run.status} at {end.kind} {end.sizes or ''}: loss {run.losses[-1]:.6f}".replace("  ", " "))
+    where = f"{end.kind} {end.sizes}" if end.sizes else end.kind
+    print(f"{run.status} at {where}: loss {run.losses[-1]:.6f}")
     plt.show()
 
 
@@ -189,10 +199,12 @@ def spectrum(k=50, n=25):
         values = np.array([value for block in blocks for value in block.eigenvalues])
         softest.append(values.min())
         color = ["tab:blue", "tab:orange"][height]
-        ax.scatter(abs(values), 0 * values + height, facecolor=np.where(values < 0, "none", color), edgecolor=color)
+        fill = np.where(values < 0, "none", color)
+        ax.scatter(abs(values), 0 * values + height, facecolor=fill, edgecolor=color)
     ax.set(xscale="log", xlabel="size of the eigenvalue", ylim=(-0.5, 1.5))
     ax.set_yticks([0, 1], ["copy-average", "perturbed copies"])
-    print(f"k = {k}, n = {n}: smallest {softest[0]:.6e} at copy-average, {softest[1]:.6e} at perturbed copies")
+    smallest = f"{softest[0]:.6e} at copy-average, {softest[1]:.6e} at perturbed copies"
+    print(f"k = {k}, n = {n}: smallest {smallest}")
     plt.show()
 
 
@@ -213,7 +225,8 @@ def two_kinds(name="relu", k=8, n=4):
     """
     import matplotlib.pyplot as plt
 
-    n, kernel = min(n, k - 1), getattr(kernels, name)
+    n = min(n, k - 1)
+    kernel = getattr(kernels, name)
     L = PopulationLoss(Network.orthonormal(k), kernel)
     students = [copy_average_like(kernel, k, n), perturbed_copies(kernel, k, n)]
     _, axes = plt.subplots(1, 2, figsize=_SIZE, layout="constrained")
@@ -221,5 +234,6 @@ def two_kinds(name="relu", k=8, n=4):
         strength = student.a[:, None] * student.W
         ax.imshow(strength, cmap="coolwarm", vmin=-2, vmax=2, aspect="auto")
         ax.set(title=f"{title}: $L$ = {L(student):.6f}", xlabel="teacher $j$", ylabel="student $i$")
-    print(f"{name}: loss {L(students[0]):.6f} with an averager, {L(students[1]):.6f} with copies only")
+    losses = f"{L(students[0]):.6f} with an averager, {L(students[1]):.6f} with copies only"
+    print(f"{name}: loss {losses}")
     plt.show()

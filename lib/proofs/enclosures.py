@@ -24,7 +24,8 @@ def precise(function, bits=PRECISION):
 
     @functools.wraps(function)
     def wrapped(*arguments, **options):
-        before, ctx.prec = ctx.prec, bits
+        before = ctx.prec
+        ctx.prec = bits
         try:
             return function(*arguments, **options)
         finally:
@@ -86,7 +87,8 @@ def pivots(matrix):
     By Sylvester's law as many pivots are negative as eigenvalues are, whichever members the balls
     stand for. Undecided if one of them may be zero.
     """
-    rows, found = [list(row) for row in matrix], []
+    rows = [list(row) for row in matrix]
+    found = []
     for i in range(len(rows)):
         pivot = rows[i][i]
         if not (pivot > 0 or pivot < 0):

@@ -26,13 +26,18 @@ from lib.loss import PopulationLoss
 from lib.networks import Network
 from lib.students.averaging import copy_average
 from lib.students.perturbed import erf_perturbed_copies, perturbed_network
-from lib.students.spectrum import Across, coupled, eigenvalues_of, perturbed_copies_spectrum, steps_along
+from lib.students.spectrum import (
+    Across,
+    coupled,
+    eigenvalues_of,
+    perturbed_copies_spectrum,
+    steps_along,
+)
 from lib.sweeps.run import certified_flow
 from lib.sweeps.table import data_file, read
 
-_NEAR = (
-    0.01  # of s_i a_i, the most that rho is: a_i and s_i are nearly those of theta* where M is used
-)
+# Of s_i a_i, the most that rho is: a_i and s_i are nearly those of theta* where M is used.
+_NEAR = 0.01
 _LARGEST_DENSE = 3000  # parameters
 _MARGIN = 1.03  # by how much that can raise M
 
@@ -116,7 +121,7 @@ def nearest_minimum(student, k):
 def polish(L, student, steps=4):
     """The student after Newton steps that keep the digits of soft directions.
 
-    With the complete Hessian where it is small enough, else by conjugate gradients to the last digit.
+    With the whole Hessian where it is small enough, else by conjugate gradients to the last digit.
     """
     for _ in range(steps):
         gradient = L.gradient(student).ravel()
@@ -125,8 +130,8 @@ def polish(L, student, steps=4):
         if gradient.size <= _LARGEST_DENSE:
             step = np.linalg.solve(L.hessian(student), gradient)
         else:
-            hessian, tolerance = L.hessian_operator(student), 1e-14 * np.linalg.norm(gradient)
-            step, _ = hessian.solve(0.0, gradient, tolerance)
+            tolerance = 1e-14 * np.linalg.norm(gradient)
+            step, _ = L.hessian_operator(student).solve(0.0, gradient, tolerance)
         if step is None:  # the Hessian is not positive definite: no minimum is near
             break
         student = Network.unravel(student.ravel() - step, student.n, student.d)

@@ -257,13 +257,8 @@ def standard(point):
     # omega xi_i is the change of y_i . y_i, halved, and chi (xi_i + xi_j) that of y_i . y_j.
     omega = (A, (n - 1) * B, -B, m * G, arb(0))
     chi = (B, A + (n - 2) * B, A - 2 * B, m * G, arb(0))
-    total = (
-        arb(1),
-        arb(-1),
-        n - 1,
-        arb(0),
-        arb(0),
-    )  # the change of sum_i y_i on teacher j, over xi_j
+    # The change of sum_i y_i on teacher j, over xi_j.
+    total = (arb(1), arb(-1), n - 1, arb(0), arb(0))
     half = arb(0.5).sqrt()
     teachers = (
         half * slope(D[0]),

@@ -87,7 +87,8 @@ def psi(t):
     length = Jet.constant(0, size)
     for x in coordinates:
         length += x * x
-    half, total = length.inverse() * Jet.constant(-0.5, size), Jet.constant(0, size)
+    half = length.inverse() * Jet.constant(-0.5, size)
+    total = Jet.constant(0, size)
     for x in coordinates:
         total += (Jet.constant(0.5, size) + x * x * half).arcsin()
     for x, y in itertools.combinations(coordinates, 2):

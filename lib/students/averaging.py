@@ -49,7 +49,7 @@ def copy_average(sizes, d=None):
     sizes = _group_sizes(sizes)
     if sizes.ndim != 1:
         raise ValueError(f"sizes must have 1 dimension(s), got shape {sizes.shape}")
-    k = integer("sizes", sum(sizes.tolist()), least=1)  # no sum of NumPy's integers, which may overflow
+    k = integer("sizes", sum(sizes.tolist()), least=1)  # a sum of NumPy's integers may overflow
     d = k if d is None else integer("d", d, least=k)
     W = np.zeros((len(sizes), d))
     group = np.repeat(np.arange(len(sizes)), sizes.astype(np.int64))
@@ -135,7 +135,9 @@ def copy_average_loss(sizes):
         with np.errstate(over="raise"):
             return group_loss(sizes.astype(np.float64)).sum(axis=-1)[()]
     except (OverflowError, FloatingPointError) as error:
-        raise ValueError(f"sizes must be below 1e308, the largest float64, got {shown(sizes)}") from error
+        raise ValueError(
+            f"sizes must be below 1e308, the largest float64, got {shown(sizes)}"
+        ) from error
 
 
 def partitions(k, n):
@@ -177,7 +179,11 @@ def group_loss(l):
 def group_excess(l):
     """The part of `group_loss` that stays bounded: (2/pi) sum_q c_q 2^-q (1 - l^(2 - q))."""
     log_l = np.log(l)
-    return -2 / np.pi * sum(c * np.expm1((2 - q) * log_l) for q, c in zip(ORDERS, AT_HALF, strict=True))
+    return (
+        -2
+        / np.pi
+        * sum(c * np.expm1((2 - q) * log_l) for q, c in zip(ORDERS, AT_HALF, strict=True))
+    )
 
 
 def averaging_weight(l):
@@ -197,7 +203,10 @@ def _group_sizes(sizes):
     else:
         array = sizes if type(sizes) is np.ndarray else np.array(None)
     if array.ndim == 0 or array.shape[-1] == 0:
-        raise ValueError(f"sizes must hold at least one group size, got {shown(sizes)}: a list, tuple or plain array")
+        raise ValueError(
+            f"sizes must hold at least one group size, got {shown(sizes)}: a list, tuple or plain "
+            "array"
+        )
     # Of an integer array the least entry tells; of anything else every entry is asked for its type.
     if array.dtype.kind in "iu":
         integer("sizes", array.min(initial=1), least=1)

@@ -110,9 +110,8 @@ class _Orders:
         at = pairs.from_entries(0.4 * norms**2, norms**2, norms**2)
         differences = b**2 * kernel.value_at(at) - (self.beta**2) @ 0.4 ** np.arange(_ORDERS + 1)
         relative = max(_KERNEL_ERROR, 4 * float((np.abs(differences) / size**2).max()))
-        self.errors = np.outer(size, size) * relative + np.outer(
-            size, self.beta_errors
-        )  # of the orders' products
+        # Of the orders' products.
+        self.errors = np.outer(size, size) * relative + np.outer(size, self.beta_errors)
         self.errors += self.errors.T
         self._powers = {}
 

@@ -190,14 +190,18 @@ def _as_channel(W, a):
     pair = W[[i, j]] / max(largest[i], largest[j])
     opposite, common = pair[0] + pair[1], pair[0] - pair[1]
     norm = np.linalg.norm(common)
-    return Configuration("channel", (), float(np.linalg.norm(opposite) / norm) if norm > 0.0 else math.inf)
+    return Configuration(
+        "channel", (), float(np.linalg.norm(opposite) / norm) if norm > 0.0 else math.inf
+    )
 
 
 # Other kernels: the students of lib.students.symmetric.
 
 
 def _identify_symmetric(student, k, tolerance, kernel):
-    if max(np.abs(student.W).max(), np.abs(student.a).max()) > LARGEST_WEIGHT:  # infinitely far is far
+    if (
+        max(np.abs(student.W).max(), np.abs(student.a).max()) > LARGEST_WEIGHT
+    ):  # as good as infinite
         return Configuration("other", (), math.inf, student.n)
     if kernel is kernels.relu:
         student = reduced_network(student)
@@ -263,25 +267,29 @@ def _possible_averagers(W, a, teachers):
 
 
 def _as_symmetric(W, a, kernel, teachers, averager, tolerance):
-    """The student of lib.students.symmetric with this averager (None, or a neuron) that is nearest."""
+    """The nearest student of lib.students.symmetric with this averager, None or a neuron."""
     copies = np.array([i for i in range(len(a)) if i != averager], dtype=int)
     own = teachers[np.abs(W[np.ix_(copies, teachers)]).argmax(axis=1)] if len(copies) else copies
     others = np.setdiff1d(teachers, own)
     if len(set(own)) < len(own) or (averager is not None and len(others) < 2):
         return _FAR
     flipped = W[copies, own] < 0.0
-    order = np.concatenate((copies[~flipped], copies[flipped], [] if averager is None else [averager])).astype(int)
+    order = [*copies[~flipped], *copies[flipped]] + ([] if averager is None else [averager])
     groups = own[~flipped], own[flipped], others
     W, a = W[order], a[order]
+
+    def deviation(theta):
+        nearest = symmetric_network(solution(kernel, classes, theta), W.shape[1], *groups)
+        return _deviation(W, a, nearest)
+
     theta, classes = class_means(W, a, *groups)
-    spread = _deviation(W, a, symmetric_network(solution(kernel, classes, theta), W.shape[1], *groups))
+    spread = deviation(theta)
     if spread > 2 * tolerance:  # then no symmetric student is within the tolerance
         return _FAR._replace(deviation=spread)
     theta = critical_point(kernel, classes, theta)
     if theta is None:
         return _FAR
-    deviation = _deviation(W, a, symmetric_network(solution(kernel, classes, theta), W.shape[1], *groups))
-    return Configuration(_kind(classes), _sizes(classes), deviation)
+    return Configuration(_kind(classes), _sizes(classes), deviation(theta))
 
 
 def _kind(classes):

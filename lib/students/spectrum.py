@@ -119,11 +119,13 @@ def copy_average_spectrum(k, n, d=None):
     def copies(count):  # that move alike
         return [(math.sqrt(count) * copy.linear, copy.rest)] if count > 0 else []
 
-    nobody, average = np.zeros((1, 0)), (averager.linear, averager.rest)
+    nobody = np.zeros((1, 0))
+    average = (averager.linear, averager.rest)
+    leaning = (averager.linear, averager.within)
     return _blocks([
         ("copied", *coupled(steps_along(1.0), *copies(N - 1), average), N),
         ("averaged", *coupled(steps_along(float(m)), *copies(N)), 1),
-        ("within the group", *coupled(nobody, *copies(N), (averager.linear, averager.within)), m - 1),
+        ("within the group", *coupled(nobody, *copies(N), leaning), m - 1),
         ("outside", *coupled(nobody, *copies(N), average), d - k),
         ("between copies", [copy.rest], np.eye(1), max(N - 1, 0) * (m + d - k) + N * max(N - 2, 0)),
     ])  # fmt: skip
@@ -229,8 +231,9 @@ def phase_boundaries(k):
         return 1 + (k - m) * copy.linear**2 / copy.rest + averager.linear**2 / averager.within
 
     law = math.log(k) * 0.6
+    highest = min(law + math.log(3.6), math.log(0.99 * k))
     return PhaseBoundaries(
-        math.exp(brentq(softest, law + math.log(1.2), min(law + math.log(3.6), math.log(0.99 * k)), xtol=1e-11)),
+        math.exp(brentq(softest, law + math.log(1.2), highest, xtol=1e-11)),
         k * brentq(advantage, 0.7, 0.9, rtol=1e-13),
         k - brentq(inverse_determinant, 1.0, 1 + math.sqrt(k), rtol=1e-13) + 1,
     )
@@ -242,7 +245,8 @@ def _sizes(k, n, d, least):
     return k, n, k if d is None else integer("d", d, least=k)
 
 
-# Copy-average: neurons are orthogonal, so that only the linear part couples them, direction by direction.
+# Copy-average: neurons are orthogonal, so that only the linear part couples them, direction by
+# direction.
 
 
 class Across(NamedTuple):
@@ -264,17 +268,19 @@ class Across(NamedTuple):
 
 
 def steps_along(l):
-    """Rows q = 1, 3, ...: the change of the order q of L, as a square, for unit steps of |w| and a."""
+    """Rows q = 1, 3, ...: the change of order q of L, as a square, for unit steps of |w| and a."""
     q = np.append(1.0, ORDERS)
     root = np.sqrt(np.append(1.0, COEFFICIENTS) * 0.5**q * l ** (2 - q))
-    return root[:, None] * np.stack((q * math.sqrt(2 * l) * (1 - 0.5 / l) ** 1.5, np.full(q.shape, 1 / l)), axis=1)
+    per_length = q * math.sqrt(2 * l) * (1 - 0.5 / l) ** 1.5
+    return root[:, None] * np.stack((per_length, np.full(q.shape, 1 / l)), axis=1)
 
 
 def coupled(along, *movers):
     """Weights and rows: a neuron's own, and each mover's (linear, rest), linear in row 0."""
     orders, own = along.shape
     linear, rest = np.array(movers).reshape(-1, 2).T
-    rows = np.block([[along, np.zeros((orders, len(movers)))], [np.zeros((len(movers), own)), np.eye(len(movers))]])
+    count = len(movers)
+    rows = np.block([[along, np.zeros((orders, count))], [np.zeros((count, own)), np.eye(count)]])
     rows[0, own:] = linear
     return np.append(np.ones(orders), rest), rows
 
@@ -303,20 +309,23 @@ class _Perturbed(NamedTuple):
         own, other, uncopied = w
         squared = own**2 + (n - 1) * other**2 + (k - n) * uncopied**2
         product = 2 * own * other + (n - 2) * other**2 + (k - n) * uncopied**2
-        y, products = np.array(w) / math.sqrt(1 + squared), np.array([squared, product]) / (1 + squared)
+        y = np.array(w) / math.sqrt(1 + squared)
+        products = np.array([squared, product]) / (1 + squared)
         _, slopes, curvatures, rests = jets(np.append(products, math.sqrt(0.5) * y))
         return cls(k, n, a, y, a / math.sqrt(1 + squared), slopes[:2], curvatures, rests[:2])
 
     def across(self):
         """The five numbers that the one-dimensional blocks are made of."""
-        apart, stiff = self.slopes[0] - self.slopes[1], self.n * (1 + self.slopes[1])
+        apart = self.slopes[0] - self.slopes[1]
+        stiff = self.n * (1 + self.slopes[1])
         _, copied, uncopied = self.curvatures[2:] / (2 * self.a)
         swap = 2 * self.curvatures[1] * (self.y[0] - self.y[1]) ** 2
         return self.scale**2 * np.array([apart, apart + stiff, copied, uncopied, swap])
 
     def trivial(self):
-        """Directions: own, other copied and uncopied teachers' unit vectors, and a, the same for all neurons."""
-        k, n, (A, B, G) = self.k, self.n, self.y
+        """Directions: own, other copied and uncopied teachers' unit vectors, and a; all alike."""
+        k, n = self.k, self.n
+        A, B, G = self.y
         size = np.sqrt([1.0, n - 1, k - n])
         linear = [[1.0, size[1], 0.0], [0.0, 0.0, math.sqrt(n)]]
         pair = math.sqrt(2 * (n - 1)) * np.array([B, (A + (n - 2) * B) / size[1], G * size[2]])
@@ -324,7 +333,8 @@ class _Perturbed(NamedTuple):
 
     def standard(self):
         """The same by factors xi_i of sum 0; to another teacher by xi_i + xi_j or xi_i - xi_j."""
-        k, n, (A, B, G) = self.k, self.n, self.y
+        k, n = self.k, self.n
+        A, B, G = self.y
         size = np.sqrt([1.0, (n - 2) / 2, n / 2, k - n])
         linear = [[1.0, size[1], -size[2], 0.0]]
         pair = math.sqrt(n - 2) * np.array([B, 0.0, B * size[2], G * size[3]])
@@ -333,9 +343,10 @@ class _Perturbed(NamedTuple):
 
     def _squares(self, kind, size, linear, pair, outgoing):
         """Weights and rows in steps of w, and of a last, for leaning to `size`^2 teachers each."""
-        kind, exist = np.array(kind), size > 0.0
-        y, identity = (self.y[kind] * size)[exist], np.eye(exist.sum())
-        across = self.scale * (identity - np.outer(y, y))
+        exist = size > 0.0
+        kind = np.array(kind)[exist]
+        y = self.y[kind] * size[exist]
+        across = self.scale * (np.eye(len(y)) - np.outer(y, y))
         steps = np.column_stack((across, y))  # of z, for those of w and a
         still = np.column_stack((across, np.zeros_like(y)))  # a alone changes no y . y'
         linear = np.array(linear)[:, exist] @ steps
@@ -343,8 +354,11 @@ class _Perturbed(NamedTuple):
         # |sum dz|^2; |dz|^2; changes of y_i . y_i', of y_i . y_i and of y_i . p_j, squared; da^2.
         rows = np.vstack((linear, steps, pair[exist] @ still, y @ still, still, last))
         weights = np.concatenate((
-            np.full(len(linear), 1 + self.slopes[1]), np.full(len(y), self.slopes[0] - self.slopes[1]),
-            [self.curvatures[1], 2 * self.curvatures[0]], -self.curvatures[2:][kind[exist]] / (2 * self.a), [outgoing],
+            np.full(len(linear), 1 + self.slopes[1]),
+            np.full(len(y), self.slopes[0] - self.slopes[1]),
+            [self.curvatures[1], 2 * self.curvatures[0]],
+            -self.curvatures[2:][kind] / (2 * self.a),
+            [outgoing],
         ))  # fmt: skip
         return weights, rows
 
@@ -362,11 +376,12 @@ def _blocks(blocks):
 
 def eigenvalues_of(weights, rows):
     """Eigenvalues of (4/pi) sum_r weight_r row_r row_r^T, ascending; stiff ones drown none."""
+    exact = np.vectorize(decimal.Decimal, otypes=[object])
     for digits in (50, 100, 200):
         with decimal.localcontext(decimal.Context(prec=digits)):
-            eigenvalues = _jacobi(*(np.vectorize(decimal.Decimal, otypes=[object])(x) for x in (weights, rows)))
-        largest, smallest = max(map(abs, eigenvalues)), min(map(abs, eigenvalues))
-        if smallest > largest.scaleb(25 - digits):
+            eigenvalues = _jacobi(exact(weights), exact(rows))
+        sizes = [abs(x) for x in eigenvalues]
+        if min(sizes) > max(sizes).scaleb(25 - digits):
             break
     return tuple(sorted(4 / math.pi * float(x) for x in eigenvalues))
 

@@ -68,7 +68,7 @@ class SymmetricStudent(NamedTuple):
     loss: float
 
 
-# A step 1000 times as long as the point that it leads to comes back from far off: the guess was none.
+# A step 1000 times as long as the point that it leads to comes from far off: no guess was near.
 _SETTLING = Settling(near=1e-7, most=12, far=1e3)
 # theta holds own, across row by row, and a: positions of each.
 _OWN, _ACROSS, _A = np.arange(2), np.arange(2, 11).reshape(3, 3), np.arange(11, 14)
@@ -83,13 +83,15 @@ def symmetric_student(kernel, classes):
     them alike or the flipped copies among themselves; of two solutions that of lower loss is
     returned.
     """
-    theta = _continue_from_teacher(kernel, Classes(classes.copies + classes.flipped, 0.0, *classes[2:]))
+    unflipped = Classes(classes.copies + classes.flipped, 0.0, *classes[2:])
+    theta = _continue_from_teacher(kernel, unflipped)
     if theta is None:
         return None
     if not classes.flipped:
         return solution(kernel, classes, theta)
-    found = [critical_point(kernel, classes, _minimized(kernel, classes, start)) for start in _flipped(classes, theta)]
-    found = [solution(kernel, classes, end) for end in found if end is not None and _is_flipped(end)]
+    starts = [_minimized(kernel, classes, guess) for guess in _flipped(classes, theta)]
+    ends = [critical_point(kernel, classes, start) for start in starts]
+    found = [solution(kernel, classes, x) for x in ends if x is not None and _is_flipped(x)]
     return min(found, key=lambda student: student.loss, default=None)
 
 
@@ -99,17 +101,22 @@ def symmetric_copies(kernel, d, classes):
     if student is None:
         raise ValueError(
             f"k, n and flipped must be where such a student exists: none was found for {kernel!r}, "
-            f"{classes.copies} copies, {classes.flipped} flipped copies, {classes.others} other teachers"
+            f"{classes.copies} copies, {classes.flipped} flipped copies, "
+            f"{classes.others} other teachers"
         )
-    return symmetric_network(student, d, *np.split(np.arange(classes.k), np.cumsum(classes.teachers[:2])))
+    groups = np.split(np.arange(classes.k), np.cumsum(classes.teachers[:2]))
+    return symmetric_network(student, d, *groups)
 
 
 def checked_flipped(flipped, most, kernel):
     """flipped as an integer up to `most`, the number of copies; for erf 0."""
     flipped = integer("flipped", flipped, least=0)
-    if flipped > (0 if kernel is kernels.erf else most):
-        limit = "0 for erf, whose copies have no other sign" if kernel is kernels.erf else f"at most {most}"
-        raise ValueError(f"flipped must be {limit}, got {flipped}")
+    if kernel is kernels.erf and flipped:
+        raise ValueError(
+            f"flipped must be 0 for erf, whose copies have no other sign, got {flipped}"
+        )
+    if flipped > most:
+        raise ValueError(f"flipped must be at most {most}, got {flipped}")
     return flipped
 
 
@@ -118,7 +125,9 @@ def _flipped(classes, theta):
     teachers.
     """
     theta = theta.copy()
-    theta[_OWN[1]], theta[_A[1]], theta[_ACROSS[1]] = -theta[_OWN[0]], theta[_A[0]], theta[_ACROSS[0]]
+    theta[_OWN[1]] = -theta[_OWN[0]]
+    theta[_A[1]] = theta[_A[0]]
+    theta[_ACROSS[1]] = theta[_ACROSS[0]]
     theta[_ACROSS[:, 1]] = theta[_ACROSS[:, 0]]
     for helpers in (slice(0, 3), slice(1, 2)):
         guess = theta.copy()
@@ -137,12 +146,14 @@ def _is_flipped(theta):
 def solution(kernel, classes, theta):
     """theta as a `SymmetricStudent`."""
     theta = np.where(_present(classes), theta, 0.0)
-    return SymmetricStudent(theta[_OWN], theta[_ACROSS], theta[_A], restricted_loss(kernel, classes, theta)[0])
+    loss, _, _ = restricted_loss(kernel, classes, theta)
+    return SymmetricStudent(theta[_OWN], theta[_ACROSS], theta[_A], loss)
 
 
 def symmetric_network(student, d, copied, flipped, others):
     """The Network (n, d) of copies of `copied`, then of `flipped`, then an averager, if any."""
-    own = [(0, j) for j in copied] + [(1, j) for j in flipped] + [(2, None)] * bool(student.across[2].any())
+    own = [(0, j) for j in copied] + [(1, j) for j in flipped]
+    own += [(2, None)] * bool(student.across[2].any())
     W = np.zeros((len(own), d))
     for w, (kind, j) in zip(W, own, strict=True):
         for teachers, weight in zip((copied, flipped, others), student.across[kind], strict=True):
@@ -213,9 +224,12 @@ def _pairs(classes):
     norms = [_form(_products_with(i, i, M, same=True)) for i in range(3)] + [np.zeros((14, 14))]
     table = [(i, i, N[i], norms[i], None) for i in range(3)]
     table += [(i, i, N[i] * (N[i] - 1), _form(_products_with(i, i, M)), None) for i in range(2)]
-    table += [(i, j, 2 * N[i] * N[j], _form(_products_with(i, j, M)), None) for i, j in ((0, 1), (0, 2), (1, 2))]
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        table.append((i, j, 2 * N[i] * N[j], _form(_products_with(i, j, M)), None))
     table += [(i, 3, -2 * N[i], norms[3], _OWN[i]) for i in range(2)]
-    table += [(i, 3, -2 * N[i] * _without_own(M, i)[c], norms[3], _ACROSS[i, c]) for i in range(3) for c in range(3)]
+    for i in range(3):
+        counts = -2 * N[i] * _without_own(M, i)
+        table += [(i, 3, count, norms[3], _ACROSS[i, c]) for c, count in enumerate(counts)]
     table = [row for row in table if row[2] != 0.0]
     first, second, counts, products, entries = zip(*table, strict=True)
     linear = np.zeros((len(table), 3, 14))
@@ -227,9 +241,9 @@ def _pairs(classes):
 
 
 def _products_with(i, j, M, same=False):
-    """w.v of neurons of classes i and j, different ones or the same, as (count, entry of w, entry of v)."""
+    """w.v of neurons of classes i and j, two or one and the same: (count, entry of w, of v)."""
     if same:
-        terms = [(count, entry, entry) for count, entry in zip(_without_own(M, i), _ACROSS[i], strict=True)]
+        terms = list(zip(_without_own(M, i), _ACROSS[i], _ACROSS[i], strict=True))
         return terms + ([(1.0, _OWN[i], _OWN[i])] if i < 2 else [])
     terms = list(zip(_without_own(_without_own(M, i), j), _ACROSS[i], _ACROSS[j], strict=True))
     terms += [(1.0, _OWN[i], _ACROSS[j, i])] if i < 2 else []
@@ -237,7 +251,7 @@ def _products_with(i, j, M, same=False):
 
 
 def _without_own(M, i):
-    """The counts M of teachers of each class, less the one that a copy of class i has for its own."""
+    """The counts M of teachers of each class, less the one that is a copy's own in class i."""
     return M - np.array([i == 0, i == 1, False])
 
 
@@ -250,7 +264,7 @@ def _form(terms):
 
 
 def _present(classes):
-    """Which entries of theta the loss depends on; a class of one copy has nothing across its own class."""
+    """Which entries of theta the loss depends on; one copy alone has nothing across its class."""
     neurons, teachers = classes.neurons > 0, classes.teachers > 0
     across = np.outer(neurons, teachers)
     across[[0, 1], [0, 1]] &= classes.neurons[:2] != 1
@@ -308,10 +322,11 @@ def _continue_from_teacher(kernel, classes):
     """
     N, averagers = classes.copies, classes.averagers
     theta = np.zeros(14)
-    theta[_OWN[0]], theta[_ACROSS[2, 2]], theta[_A] = 1.0, 1.0, 1.0
+    theta[[_OWN[0], _ACROSS[2, 2], *_A]] = 1.0
     if not averagers:
         theta[_ACROSS[0, 2]] = 1.0 / N
-    n, target = N + averagers, math.log(classes.k)
+    n = N + averagers
+    target = math.log(classes.k)
 
     def solve(there, guess):
         at = classes if there == target else Classes(N, 0.0, math.exp(there) - N, averagers)

@@ -31,7 +31,15 @@ from lib.sweeps.table import Table, locked, replace
 
 
 def sweep(
-    k, widths, seeds, kernel=kernels.erf, executor=None, path=None, law="normal", rtol=1e-5, gradient_tol=1e-8
+    k,
+    widths,
+    seeds,
+    kernel=kernels.erf,
+    executor=None,
+    path=None,
+    law="normal",
+    rtol=1e-5,
+    gradient_tol=1e-8,
 ):
     """Gradient flows of students of every width from every seed, each certified and named.
 
@@ -95,29 +103,33 @@ def sweep(
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         sys.exit(UNGUARDED)  # a worker is still importing the script: the parent explains
-    k, widths, seeds = integer("k", k, least=1), _distinct("widths", widths, 1), _distinct("seeds", seeds, 0)
+    k = integer("k", k, least=1)
+    widths, seeds = _distinct("widths", widths, 1), _distinct("seeds", seeds, 0)
     settings = _settings(k, instance("kernel", kernel, Kernel), law, rtol, gradient_tol)
     wanted = list(itertools.product(widths, seeds))
     with contextlib.ExitStack() as stack:
         table = stack.enter_context(Table(path, settings))
-        missing = {*wanted, *table.again} - {run for run, row in table.rows.items() if row["status"] != "interrupted"}
-        missing = sorted(missing, key=lambda run: (-run[0], run[1]))  # the longest first: none is alone at the end
+        done = {run for run, row in table.rows.items() if row["status"] != "interrupted"}
+        missing = {*wanted, *table.again} - done
+        # The longest first: none is alone at the end.
+        missing = sorted(missing, key=lambda run: (-run[0], run[1]))
         compiled = compile_apart() if missing and kernel is kernels.erf else True
         futures = []
-        stack.callback(lambda: [future.cancel() for future in futures])  # after the pool below, which ends by itself
+        # Runs after the pool below, which ends by itself.
+        stack.callback(lambda: [future.cancel() for future in futures])
         if missing and executor is None:
             executor = stack.enter_context(local_processes(len(missing)))
         row = functools.partial(flow_row, compiled=compiled)
         futures += [executor.submit(row, n, seed, settings) for n, seed in missing]
-        done = concurrent.futures.as_completed(futures)
-        for future in _progress(done, len(wanted), len(wanted) - len(missing)):
+        completed = concurrent.futures.as_completed(futures)
+        for future in _progress(completed, len(wanted), len(wanted) - len(missing)):
             table.append(future.result())
         table.sort()
     return table.array(wanted)
 
 
 def flow_row(n, seed, settings, compiled=True):
-    """One flow as a row of the table, a dictionary; runs in the worker processes. compiled: may it be?"""
+    """One flow as a row of the table, a dictionary; runs in the workers. compiled: may it be?"""
     return _row(n, seed, settings, *certified_flow(n, seed, settings, compiled))
 
 
@@ -129,12 +141,14 @@ def save_end_points(path, table, settings, n):
     """
     if n not in table["n"]:
         raise ValueError(f"n must be a width of the table, got {n}")
-    arrays, compiled = {}, compile_apart()
+    arrays = {}
+    compiled = compile_apart()
     for kind in np.unique(table["kind"][table["n"] == n]):
         seed = int(table["seed"][(table["n"] == n) & (table["kind"] == kind)].min())
         student = certified_flow(n, seed, settings, compiled)[1].student
         arrays |= {f"W_{kind}": student.W, f"a_{kind}": student.a, f"seed_{kind}": seed}
-    content, path = io.BytesIO(), Path(path).resolve()
+    content = io.BytesIO()
+    path = Path(path).resolve()
     np.savez_compressed(content, **arrays)
     with locked(path):
         replace(path, content.getvalue())
@@ -143,7 +157,8 @@ def save_end_points(path, table, settings, n):
 def certified_flow(n, seed, settings, compiled=True):
     """(Flow, Certificate) of one flow of a table of these settings. compiled: may it be?"""
     k = settings["k"]
-    L = accelerator.loss(Network.orthonormal(k, k + 1), getattr(kernels, settings["kernel"]), compiled)
+    kernel = getattr(kernels, settings["kernel"])
+    L = accelerator.loss(Network.orthonormal(k, k + 1), kernel, compiled)
     start = glorot(np.random.default_rng([k, n, seed]), n, k + 1, settings["law"])
     gradient_tol = settings["gradient_tol"]
     while True:
@@ -157,13 +172,15 @@ def certified_flow(n, seed, settings, compiled=True):
 
 
 def _row(n, seed, settings, flow, certificate):
-    configuration = identify(certificate.student, settings["k"], kernel=getattr(kernels, settings["kernel"]))
+    kernel = getattr(kernels, settings["kernel"])
+    configuration = identify(certificate.student, settings["k"], kernel=kernel)
     return dict(
         k=settings["k"], n=n, seed=seed, law=settings["law"],
         loss=float(flow.losses[-1]), gradient_norm=float(flow.gradient_norms[-1]),
         status=flow.status, end_time=float(flow.times[-1]),
         certificate=certificate.kind, smallest_eigenvalue=certificate.smallest_eigenvalue,
-        newton_step=certificate.newton_step, kind=configuration.kind, sizes=_short(configuration.sizes),
+        newton_step=certificate.newton_step,
+        kind=configuration.kind, sizes=_short(configuration.sizes),
         **flow.counts._asdict(),
     )  # fmt: skip
 
@@ -184,9 +201,12 @@ def _distinct(name, values, least):
 
 def _settings(k, kernel, law, rtol, gradient_tol):
     if getattr(kernels, kernel.name, None) is not kernel:
-        raise ValueError(f"kernel must be one of lib.kernels, which every process can name, got {kernel!r}")
-    glorot(np.random.default_rng(0), 1, 1, law)  # refuses a law that it does not know before any process starts
-    rtol, gradient_tol = real("rtol", rtol, 1e-11, 1e-4), real("gradient_tol", gradient_tol, 1e-14)
+        raise ValueError(
+            f"kernel must be one of lib.kernels, which every process can name, got {kernel!r}"
+        )
+    glorot(np.random.default_rng(0), 1, 1, law)  # refuses an unknown law before any process starts
+    rtol = real("rtol", rtol, 1e-11, 1e-4)
+    gradient_tol = real("gradient_tol", gradient_tol, 1e-14)
     return dict(k=k, kernel=kernel.name, law=law, rtol=rtol, gradient_tol=gradient_tol)
 
 
