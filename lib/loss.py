@@ -30,6 +30,7 @@ class PopulationLoss:
     Parameters
     ----------
     teacher : Network (k, d)
+        Of weights up to 1e30.
     kernel : kernels.Kernel
 
     Attributes
@@ -38,11 +39,6 @@ class PopulationLoss:
         As given.
     teacher_energy : float
         ``E[f_teacher^2]``, the loss of a student that does nothing.
-
-    Raises
-    ------
-    ValueError
-        For arguments of other types, and weights of the teacher above 1e30.
 
     Examples
     --------

@@ -71,11 +71,6 @@ class Network:
         -------
         Network (k, d)
 
-        Raises
-        ------
-        ValueError
-            Unless k and d are such integers.
-
         Examples
         --------
         >>> Network.orthonormal(2, 3).W
@@ -113,7 +108,7 @@ class Network:
         Raises
         ------
         ValueError
-            For inputs of another shape, and where an output is too large for float64.
+            Where an output is too large for float64.
 
         Examples
         --------
@@ -160,11 +155,6 @@ class Network:
         Returns
         -------
         Network (n, d)
-
-        Raises
-        ------
-        ValueError
-            For a theta of another length.
 
         Examples
         --------

@@ -25,17 +25,10 @@ def choice(name, yours, options, questions=1):
 
     Parameters
     ----------
-    name : str
-        Of the answer, for the message.
-    yours : str
+    name, yours : str
         One letter of the options for each question; None if not answered yet.
     options : str
     questions : int
-
-    Raises
-    ------
-    AssertionError
-        For anything else.
 
     Examples
     --------
@@ -65,11 +58,6 @@ def number(name, yours, integer=False):
     -------
     float, or int if integer
 
-    Raises
-    ------
-    AssertionError
-        For anything else, a subclass of float included.
-
     Examples
     --------
     >>> checks.number("answer", 3)
@@ -95,11 +83,6 @@ def array(name, yours, shape):
     Returns
     -------
     array of this shape
-
-    Raises
-    ------
-    AssertionError
-        For other types, shapes, and entries that are not finite.
 
     Examples
     --------
@@ -131,11 +114,6 @@ def network(name, yours, n=None, d=None):
     -------
     Network
 
-    Raises
-    ------
-    AssertionError
-        For anything else.
-
     Examples
     --------
     >>> checks.network("student", copy_average([1, 2]), n=2)
@@ -159,11 +137,6 @@ def close(name, yours, expected, why, rtol=1e-9, atol=0.0):
     why : str
         The reason for what is expected, for the message.
     rtol, atol : float
-
-    Raises
-    ------
-    AssertionError
-        If not.
 
     Examples
     --------
@@ -191,11 +164,6 @@ def mean_is(name, samples, expected, why):
     expected : float
     why : str
 
-    Raises
-    ------
-    AssertionError
-        If not.
-
     Examples
     --------
     >>> samples = np.random.default_rng(0).standard_normal(100)
@@ -220,11 +188,6 @@ def kernel_matches(name, kernel, activation, rtol=1e-7):
     activation : callable
         Smooth on either side of 0: then the quadrature is good to 1e-10.
     rtol : float
-
-    Raises
-    ------
-    AssertionError
-        If not.
 
     Examples
     --------
@@ -256,11 +219,6 @@ def gradient_matches(name, loss, gradient, at, rtol=1e-5):
     at : array
     rtol : float
 
-    Raises
-    ------
-    AssertionError
-        If not.
-
     Examples
     --------
     >>> checks.gradient_matches("gradient", lambda x: x @ x, lambda x: 2 * x, [1.0, 2.0])
@@ -289,11 +247,6 @@ def is_critical(L, student, tolerance=1e-10):
     tolerance : float
         On the largest entry of the gradient.
 
-    Raises
-    ------
-    AssertionError
-        If not.
-
     Examples
     --------
     >>> L = PopulationLoss(Network.orthonormal(3), kernels.erf)
@@ -319,11 +272,6 @@ def same_function(first, second, kernel, rng):
         n may differ.
     kernel : kernels.Kernel
     rng : numpy.random.Generator
-
-    Raises
-    ------
-    AssertionError
-        If not.
 
     Examples
     --------

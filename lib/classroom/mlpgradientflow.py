@@ -50,6 +50,12 @@ class Training(NamedTuple):
         The students on the way.
     kernel : kernels.Kernel
         Of the hidden neurons, from the layers' description ``layerspec``.
+
+    Examples
+    --------
+    >>> from lib.classroom.mlpgradientflow import read_training
+    >>> read_training({"x": {"w1": [[1.0, 0.0]], "w2": [2.0]}}).snapshots is None
+    True
     """
 
     start: Network

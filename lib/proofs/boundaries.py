@@ -55,8 +55,6 @@ def enclose_boundaries(k):
 
     Raises
     ------
-    ValueError
-        For another k.
     lib.proofs.enclosures.Undecided
         Where a sign is not what it should be.
 

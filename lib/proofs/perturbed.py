@@ -73,8 +73,6 @@ def prove(k, n):
 
     Raises
     ------
-    ValueError
-        For other k and n.
     lib.proofs.enclosures.Undecided
         If the balls do not settle every question.
 

@@ -118,8 +118,6 @@ def prove_best_of_projections(k):
 
     Raises
     ------
-    ValueError
-        For k < 3.
     lib.proofs.enclosures.Undecided
         If a box stays undecided.
 

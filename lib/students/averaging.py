@@ -35,11 +35,6 @@ def copy_average(sizes, d=None):
     -------
     Network (n, d)
 
-    Raises
-    ------
-    ValueError
-        Unless sizes are integers >= 1 and d is an integer >= k.
-
     Examples
     --------
     >>> copy_average([1, 2]).W.round(4)
@@ -83,7 +78,7 @@ def copy_average_like(kernel, k, n, d=None, flipped=0):
     Raises
     ------
     ValueError
-        For other arguments, and where no such point is found.
+        Where no such point is found.
 
     Examples
     --------
@@ -119,11 +114,6 @@ def copy_average_loss(sizes):
     -------
     float or array (...)
         Summed over the last axis.
-
-    Raises
-    ------
-    ValueError
-        Unless sizes are integers >= 1.
 
     Examples
     --------

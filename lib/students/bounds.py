@@ -49,11 +49,6 @@ def loss_lower_bound(teacher, n, kernel):
     -------
     float
 
-    Raises
-    ------
-    ValueError
-        For arguments of other types.
-
     Notes
     -----
     The best of the unfoldings described in ``lib.students.bounds`` (Eckart & Young 1936), with a =

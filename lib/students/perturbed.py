@@ -71,7 +71,7 @@ def perturbed_copies(kernel, k, n, d=None, flipped=0):
     Raises
     ------
     ValueError
-        For other arguments, and where no such point is found.
+        Where no such point is found.
 
     Notes
     -----

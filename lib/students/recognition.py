@@ -83,11 +83,6 @@ def identify(student, k=None, tolerance=0.05, kernel=kernels.erf):
         a_i < 0. ``'other'``: the rest, among it copy-averages with dead, zero or equal neurons,
         which have fewer groups than neurons.
 
-    Raises
-    ------
-    ValueError
-        Unless student is a Network, kernel a Kernel, ``1 <= k <= d`` and tolerance positive.
-
     Notes
     -----
     For erf and tanh (w, a) and (-w, -a) are one neuron. Under relu the network is named that is

@@ -66,8 +66,8 @@ def one_neuron(kernel, k):
     Raises
     ------
     ValueError
-        For other arguments, and for gelu with k >= 2: its loss keeps falling as r grows, towards
-        that of relu, and has no minimum.
+        For gelu with k >= 2: its loss keeps falling as r grows, towards that of relu, and has no
+        minimum.
 
     Notes
     -----

@@ -97,11 +97,6 @@ def copy_average_spectrum(k, n, d=None):
         Those of multiplicity 0 are left out; the others' multiplicities times their numbers of
         eigenvalues add up to n (d + 1).
 
-    Raises
-    ------
-    ValueError
-        Unless ``1 <= n <= k <= d``.
-
     Notes
     -----
     Relative accuracy 1e-14, relative to what cancels where the sign changes. The method, symmetric
@@ -155,7 +150,7 @@ def perturbed_copies_spectrum(k, n, d=None):
     Raises
     ------
     ValueError
-        Unless ``2 <= n <= k <= d``, and where no perturbed copies are found.
+        Where no perturbed copies are found.
 
     Notes
     -----
@@ -202,11 +197,6 @@ def phase_boundaries(k):
     -------
     PhaseBoundaries
         To ten digits.
-
-    Raises
-    ------
-    ValueError
-        For another k.
 
     Notes
     -----

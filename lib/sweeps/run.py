@@ -78,8 +78,7 @@ def sweep(
     Raises
     ------
     ValueError
-        For other arguments, for a file of other settings, and for one that another sweep is
-        writing.
+        For a file of other settings, and for one that another sweep is writing.
     OSError
         Where the file cannot be written.
     RuntimeError
