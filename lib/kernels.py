@@ -507,14 +507,14 @@ def _logistic_noise(step=0.12):
 
 _VARIANCES, _WEIGHTS = _logistic_noise()
 
-#: ``sigma(x) = erf(x / sqrt(2))``, closed: ``g = (2/pi) arcsin(s / sqrt((1 + p) (1 + q)))``
+#: ``sigma(x) = erf(x / sqrt(2))``, with ``g = (2/pi) arcsin(s / sqrt((1 + p) (1 + q)))``
 #: (Williams 1997).
 erf = _SmoothedSign("erf", lambda x: special.erf(np.asarray(x) * np.sqrt(0.5)), [1.0])
 #: ``sigma(x) = tanh(x)``, by quadrature over logistic noise, to 1e-10 or better up to ``|w| = 10``.
 tanh = _SmoothedSign("tanh", np.tanh, _VARIANCES, _WEIGHTS)
 #: ``sigma(x) = 1 / (1 + exp(-x))``, by the same quadrature, as accurate.
 sigmoid = _SmoothedSign("sigmoid", special.expit, 4 * _VARIANCES, _WEIGHTS, scale=0.5, offset=0.5)
-#: ``sigma(x) = max(0, x)``, closed: ``g = (sqrt(p q - s^2) + s (pi - angle)) / (2 pi)``
+#: ``sigma(x) = max(0, x)``, with ``g = (sqrt(p q - s^2) + s (pi - angle)) / (2 pi)``
 #: (Cho & Saul 2009); the one homogeneous kernel.
 relu = _SmoothedReLU("relu", lambda x: np.maximum(x, 0.0))
 #: ``sigma(x) = log(1 + exp(x))``, by the same quadrature as tanh, as accurate.

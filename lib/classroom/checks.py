@@ -25,7 +25,8 @@ def choice(name, yours, options, questions=1):
 
     Parameters
     ----------
-    name, yours : str
+    name : str
+    yours : str
         One letter of the options for each question; None if not answered yet.
     options : str
     questions : int

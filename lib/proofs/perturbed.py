@@ -30,7 +30,7 @@ class Verdict(NamedTuple):
     negative : int
         How many negative eigenvalues the Hessian has.
     block : str
-        The blocks they are in, '' for none.
+        The blocks they are in, empty if there are none.
     better : str
         ``'perturbed copies'`` or ``'copy-average'``, whose loss is smaller.
     A, B, G, a : flint.arb

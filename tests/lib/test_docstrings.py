@@ -97,6 +97,10 @@ def page():
     return built_book.page("book/library").read_text("utf-8")
 
 
+def test_no_colon_of_a_comment_is_taken_for_a_type(page):
+    assert ">Type<" not in page
+
+
 @pytest.mark.parametrize("name", [*DOCUMENTED, *(f"kernels.{kernel}" for kernel in sorted(KERNELS))])
 def test_the_page_shows_the_signature(page, name):
     (shown,) = re.findall(rf'<dt class="sig[^>]* id="lib\.{re.escape(name)}">(.*?)</dt>', page, re.DOTALL)
