@@ -22,8 +22,8 @@ from lib.students.continuation import Chart, Pace, Settling, follow, newton
 from lib.students.symmetric import Classes, checked_flipped, symmetric_copies
 
 _S = math.sqrt(0.5)  # |p_j|
-# Near is the root of float64's 1e-16; points are settled after up to 9 steps on the way to
-# (k, n) = (3, 2), ..., (1e6, 100).
+# near: the root of float64's 1e-16. most: on the way to n = 3 at k = 1000, and to n = 100 at
+# k = 10^6, no point takes more than 9.
 _SETTLING = Settling(near=1e-8, most=10)
 _PACE = Pace(first=0.2, growth=1.5, longest=1.0, shortest=1e-4)  # in log n
 
