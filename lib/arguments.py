@@ -7,8 +7,8 @@ import numpy as np
 
 # Whole numbers up to here are float64s, and no table of this library reaches it.
 LARGEST_INTEGER = 2**53
-# Weights up to here, and under relu vectors longer than its inverse, keep every product in a loss and its
-# derivatives within float64.
+# Weights up to here, and under relu vectors longer than its inverse, keep every product in a loss
+# and its derivatives within float64.
 LARGEST_WEIGHT = 1e30
 
 _DEEPEST = 32  # lists within lists: the dimensions that an array of NumPy 1 may have
@@ -29,30 +29,40 @@ def shown(value):
     """The value as a short text for a message, however large it is."""
     try:
         if isinstance(value, np.ndarray) and value.ndim:
-            small = value.size <= 12 and value.dtype != object
-            return " ".join(repr(value).split()) if small else f"array of {value.dtype}, shape {value.shape}"
-        return _SHORT.repr(value.item() if isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0 else value)
+            if value.size <= 12 and value.dtype != object:
+                return " ".join(repr(value).split())
+            return f"array of {value.dtype}, shape {value.shape}"
+        return _SHORT.repr(value.item() if isinstance(value, (np.generic, np.ndarray)) else value)
     except Exception:  # a value without a text of its own, such as an integer of 5000 digits
         return f"a {type(value).__name__}"
 
 
 def finite_array(name, value, ndim=None):
-    """Return `value` as a float64 array with `ndim` dimensions and finite entries.
+    """`value` as a float64 array with `ndim` dimensions and finite entries.
 
-    Taken are real numbers, lists and tuples of them, and plain arrays of any real or integer type, also of other
-    packages. float16, float32 and integers up to 2^53 keep their value exactly; larger integers and longdouble
-    become the nearest float64. What has more to it than its numbers is refused, not stripped of the rest: masked
-    arrays, np.matrix, tables with labels, truth values, complex numbers, dates, texts, objects.
+    Taken are real numbers, lists and tuples of them, and plain arrays of any real or integer type,
+    also of other packages. float16, float32 and integers up to 2^53 keep their value exactly;
+    larger integers and longdouble become the nearest float64. What has more to it than its numbers
+    is refused, not stripped of the rest: masked arrays, np.matrix, tables with labels, truth
+    values, complex numbers, dates, texts, objects.
+
+    >>> from lib.arguments import finite_array
+    >>> finite_array("x", [1, 2.5], ndim=1)
+    array([1. , 2.5])
     """
     _refuse_more_than_numbers(name, value)
     try:
         array = np.asarray(value)
-        if array.dtype == object and not isinstance(value, np.ndarray):  # integers beyond int64, fractions
+        if array.dtype == object and not isinstance(value, np.ndarray):  # large integers, fractions
             array = np.array([_as_float(entry) for entry in array.flat]).reshape(array.shape)
     except OverflowError as error:
-        raise ValueError(f"{name} must be finite, got {shown(value)}, which float64 cannot hold") from error
+        raise ValueError(
+            f"{name} must be finite, got {shown(value)}, which float64 cannot hold"
+        ) from error
     except Exception as error:  # an array of another package may raise anything
-        raise ValueError(f"{name} must be an array of real numbers, rows of one length, got {shown(value)}") from error
+        raise ValueError(
+            f"{name} must be an array of real numbers, rows of one length, got {shown(value)}"
+        ) from error
     _refuse_more_than_numbers(name, array)
     with np.errstate(over="ignore"):
         floats = array.astype(np.float64, copy=False)
@@ -67,15 +77,21 @@ def _refuse_more_than_numbers(name, value, depth=0):
     """ValueError for what np.asarray would take, but strip of something or guess at."""
     if isinstance(value, (list, tuple)):
         if depth == _DEEPEST:
-            raise ValueError(f"{name} must be an array of real numbers, got lists within lists, {depth} deep")
+            raise ValueError(
+                f"{name} must be an array of real numbers, got lists within lists, {depth} deep"
+            )
         for entry in value:
             if type(entry) is not float:
                 _refuse_more_than_numbers(name, entry, depth + 1)
     elif isinstance(value, np.ma.MaskedArray):
-        raise ValueError(f"{name} must be a plain array, got a masked one: {name}.filled(number) fills its gaps")
+        raise ValueError(
+            f"{name} must be a plain array, got a masked one: {name}.filled(number) fills its gaps"
+        )
     elif isinstance(value, np.ndarray) and type(value) not in (np.ndarray, np.memmap):
         what = type(value).__name__
-        raise ValueError(f"{name} must be a plain array, got a {what}: np.asarray({name}) is one of its numbers")
+        raise ValueError(
+            f"{name} must be a plain array, got a {what}: np.asarray({name}) is one of its numbers"
+        )
     elif isinstance(value, (np.ndarray, np.generic, bool, complex)):
         kind = np.asarray(value).dtype.kind
         if kind not in "fiu":
@@ -85,7 +101,9 @@ def _refuse_more_than_numbers(name, value, depth=0):
         for method in ("to_numpy", "toarray"):  # of tables with labels, and of sparse matrices
             if hasattr(value, method):
                 what = type(value).__name__
-                raise ValueError(f"{name} must be a plain array, got a {what}: {name}.{method}() may be one")
+                raise ValueError(
+                    f"{name} must be a plain array, got a {what}: {name}.{method}() may be one"
+                )
 
 
 def _as_float(value):
@@ -95,12 +113,18 @@ def _as_float(value):
 
 
 def _is_number(value, kind):
-    """Whether it is a number of this kind; Python and NumPy count truth values and time spans among them."""
+    """Whether it is a number of this kind, among which truth values and time spans do not count."""
     return isinstance(value, kind) and not isinstance(value, (bool, np.bool_, np.timedelta64))
 
 
 def integer(name, value, least, most=LARGEST_INTEGER):
-    """Return `value` as an int with least <= value <= most; 3.0 and True are not integers."""
+    """`value` as an int with least <= value <= most; 3.0 and True are not integers.
+
+    >>> from lib.arguments import integer
+    >>> integer("n", 0, least=1)
+    Traceback (most recent call last):
+    ValueError: n must be at least 1, got 0
+    """
     if not _is_number(value, numbers.Integral):
         raise ValueError(f"{name} must be an integer, got {shown(value)}")
     value = int(value)
@@ -112,15 +136,16 @@ def integer(name, value, least, most=LARGEST_INTEGER):
 
 
 def instance(name, value, kind):
-    """Return `value` if it is a `kind`, a class or a tuple of classes."""
+    """`value` if it is a `kind`, a class or a tuple of classes."""
     if not isinstance(value, kind):
-        expected = kind.__name__ if isinstance(kind, type) else " or ".join(k.__name__ for k in kind)
+        kinds = (kind,) if isinstance(kind, type) else kind
+        expected = " or ".join(each.__name__ for each in kinds)
         raise ValueError(f"{name} must be a {expected}, got {shown(value)}")
     return value
 
 
 def real(name, value, least, most=np.inf):
-    """Return `value` as a float with least <= value <= most; infinite only where `most` is."""
+    """`value` as a float with least <= value <= most; infinite only where `most` is."""
     if not _is_number(value, numbers.Real):
         raise ValueError(f"{name} must be a number, got {shown(value)}")
     try:

@@ -1,20 +1,21 @@
 """Gaussian kernels g(s, p, q) = E[sigma(w.x) sigma(v.x)], x ~ N(0, I), of six activations.
 
-The arguments are s = w.v, p = |w|^2, q = |v|^2. One identity yields five of the six kernels:
-an activation that is a homogeneous one smoothed by noise, sigma(y) = E sigma_0(y + sqrt(t) z),
-has the kernel E g_0(s, p + t, q + t'), because the noise only adds to the two variances.
+The arguments are ``s = w.v``, ``p = |w|^2`` and ``q = |v|^2``. One identity yields five of the six
+kernels: an activation that is a homogeneous one smoothed by noise,
+``sigma(y) = E sigma_0(y + sqrt(t) z)``, has the kernel ``E g_0(s, p + t, q + t')``, because the
+noise only adds to the two variances.
 
-    erf       sign smoothed by N(0, 1)
-    tanh      sign smoothed by logistic noise;  sigmoid: the same, halved and shifted
-    relu      not smoothed
-    softplus  relu smoothed by logistic noise
-    gelu      x Phi(x), a closed form of its own
+- erf: sign smoothed by N(0, 1)
+- tanh: sign smoothed by logistic noise; sigmoid: the same, halved and shifted
+- relu: not smoothed
+- softplus: relu smoothed by logistic noise
+- gelu: x Phi(x), a closed form of its own
 
 Logistic noise is N(0, t) with a random variance t (Andrews & Mallows 1974, Stefanski 1991), which
-turns the average over t and t' into a rapidly converging sum: see `_logistic_noise`.
+turns the average over t and t' into a rapidly converging sum: see ``_logistic_noise``.
 
 Every kernel is symmetric, so a derivative in q is the one in p with the vectors exchanged:
-`jet_at` and `hessian_at` give derivatives in s and p only.
+``jet_at`` and ``hessian_at`` give derivatives in s and p only.
 """
 
 import sys
@@ -29,18 +30,36 @@ _PAIRS_OF_NODES_AT_ONCE = 2**17  # keeps the temporaries of a quadrature in the 
 
 
 class Kernel:
-    """The kernel of one activation; `kernels.erf` and the others are its instances.
+    """The kernel ``g(s, p, q) = E[sigma(w.x) sigma(v.x)]``, x ~ N(0, I), of an activation sigma.
 
-    name: the activation's name. noise: a variance that the kernel adds to p and q at least, zero
-    for a homogeneous activation. sigma: the activation on arrays, its argument unchecked.
-    The entries of s, p and q are real numbers or plain arrays of them (see `arguments.finite_array`).
+    ``kernels.erf`` and the others are its instances. Called, it gives g at ``s = w.v``,
+    ``p = |w|^2``, ``q = |v|^2``.
 
-    What the library asks of a kernel is, besides these and `homogeneous`, what `value_at`, `jet_at`
-    and `hessian_at` return at many pairs of vectors at once, `lib.pairs.Pairs`, unchecked.
+    Parameters
+    ----------
+    name : str
+        The activation's name.
+    activation : callable
+        sigma on arrays, elementwise; kept as ``sigma``, which does not check its argument.
+    noise : float
+        A variance that the kernel adds to p and q at least; zero for a homogeneous activation.
 
-    A kernel is told by what it is, not by its name: `kernel is kernels.erf`. So a copy of one is that one, and
-    one that its module holds under its name, as this module does the six, is itself again after a pickle and
-    in another process. Others are pickled as any object is.
+    Notes
+    -----
+    What the rest of the library asks of a kernel is ``noise``, ``homogeneous``, ``sigma``, and what
+    ``value_at``, ``jet_at`` and ``hessian_at`` return at many pairs of vectors at once: a subclass
+    gives these three.
+
+    A kernel is told by what it is, not by its name: ``kernel is kernels.erf``. So a copy of one is
+    that one, and one that its module holds under its name, as this module does the six, is itself
+    again after a pickle and in another process. Others are pickled as any object is.
+
+    Examples
+    --------
+    >>> f"{kernels.erf(0.5, 1.0, 1.0):.6f}"  # (2 / pi) arcsin(1 / 4)
+    '0.160861'
+    >>> kernels.relu([0.0, 1.0], 1.0, 1.0).round(6)  # 1 / (2 pi), and half of E[z^2] = 1
+    array([0.159155, 0.5     ])
     """
 
     def __init__(self, name, activation, noise):
@@ -64,26 +83,79 @@ class Kernel:
 
     @property
     def homogeneous(self):
-        """Whether sigma(c y) = c sigma(y) for c > 0, so that the kernel is not smooth at zero vectors."""
+        """Whether ``sigma(c y) = c sigma(y)`` for c > 0; then g is not smooth at zero vectors."""
         return self.noise == 0.0
 
     def activation(self, x):
-        """sigma(x) of finite numbers x, elementwise."""
+        """sigma(x), elementwise.
+
+        Parameters
+        ----------
+        x : array
+            Finite numbers.
+
+        Returns
+        -------
+        array of the shape of x
+
+        Examples
+        --------
+        >>> kernels.relu.activation([-1.0, 2.0])
+        array([0., 2.])
+        """
         return self.sigma(finite_array("x", x))
 
     def __call__(self, s, p, q):
-        """E[sigma(w.x) sigma(v.x)] for s = w.v, p = |w|^2, q = |v|^2; broadcasts over arrays.
+        """The kernel at the given inner products, exact for the numbers given.
 
-        Exact for the numbers given. Vectors closer to parallel than 1e-8 cannot be told apart by
-        their s, p and q in float64; `PopulationLoss` takes the vectors and tells them apart.
-        Raises ValueError for entries that are not finite, not those of two vectors, or of vectors longer than 1e30.
+        Vectors closer to parallel than 1e-8 cannot be told apart by their s, p and q in float64;
+        `PopulationLoss` takes the vectors and tells them apart.
+
+        Parameters
+        ----------
+        s, p, q : arrays
+            ``w.v``, ``|w|^2``, ``|v|^2``, of shapes that broadcast.
+
+        Returns
+        -------
+        float or array of the broadcast shape
+
+        Raises
+        ------
+        ValueError
+            For entries that are not finite, not those of two vectors, or of vectors longer than
+            1e30.
+
+        Examples
+        --------
+        >>> kernels.relu(0.0, [1.0, 4.0], 1.0).round(6)  # |w| |v| / (2 pi) for orthogonal vectors
+        array([0.159155, 0.31831 ])
         """
         return self.value_at(_checked(s, p, q))[()]
 
     def gradient(self, s, p, q):
-        """First derivatives (g_s, g_p, g_q), each of the broadcast shape.
+        """The first derivatives of the kernel.
 
-        Raises ValueError also where a homogeneous kernel (relu) has none: at zero vectors, and shorter than 1e-30.
+        Parameters
+        ----------
+        s, p, q : arrays
+            As for a call.
+
+        Returns
+        -------
+        g_s, g_p, g_q : floats or arrays of the broadcast shape
+
+        Raises
+        ------
+        ValueError
+            As a call does, and where relu's kernel has none: at vectors that are zero, or shorter
+            than 1e-30.
+
+        Examples
+        --------
+        >>> g_s, g_p, g_q = kernels.erf.gradient(0.0, 1.0, 1.0)
+        >>> f"{g_s:.6f}", bool(g_p == g_q == 0.0)  # (2 / pi) / sqrt((1 + p) (1 + q)) where s = 0
+        ('0.318310', True)
         """
         pairs = self._differentiable(_checked(s, p, q))
         _, g_s, g_p = self.jet_at(pairs)
@@ -91,9 +163,28 @@ class Kernel:
         return g_s[()], g_p[()], g_q[()]
 
     def hessian(self, s, p, q):
-        """Second derivatives (g_ss, g_sp, g_sq, g_pp, g_pq, g_qq), each of the broadcast shape.
+        """The second derivatives of the kernel.
 
-        Raises ValueError also where relu has none: at zero and at parallel vectors.
+        Parameters
+        ----------
+        s, p, q : arrays
+            As for a call.
+
+        Returns
+        -------
+        g_ss, g_sp, g_sq, g_pp, g_pq, g_qq : floats or arrays of the broadcast shape
+
+        Raises
+        ------
+        ValueError
+            As `kernels.Kernel.gradient` does, and where relu's kernel has none: at parallel
+            vectors.
+
+        Examples
+        --------
+        >>> g_ss, g_sp, *_ = kernels.erf.hessian(0.0, 1.0, 1.0)
+        >>> bool(g_ss == 0.0), f"{g_sp:.6f}"  # -1 / (4 pi)
+        (True, '-0.079577')
         """
         pairs = self._twice_differentiable(self._differentiable(_checked(s, p, q)))
         g_ss, g_sp, g_pp, g_pq = self.hessian_at(pairs)
@@ -107,20 +198,48 @@ class Kernel:
         return pairs
 
     def value_at(self, pairs):
-        """g at the pairs of vectors, an array of their broadcast shape."""
+        """g at the pairs of vectors, unchecked.
+
+        Parameters
+        ----------
+        pairs : lib.pairs.Pairs
+            Arrays s, p, q and gap = p q - s^2 that broadcast together.
+
+        Returns
+        -------
+        array of the broadcast shape
+        """
         raise NotImplementedError
 
     def jet_at(self, pairs):
-        """(g, g_s, g_p), likewise."""
+        """g with its first derivatives.
+
+        Parameters
+        ----------
+        pairs : lib.pairs.Pairs
+
+        Returns
+        -------
+        g, g_s, g_p : arrays of the broadcast shape
+        """
         raise NotImplementedError
 
     def hessian_at(self, pairs):
-        """(g_ss, g_sp, g_pp, g_pq), likewise; where they diverge, what a loss may take in their place."""
+        """The second derivatives; where they diverge, what a loss may take in their place.
+
+        Parameters
+        ----------
+        pairs : lib.pairs.Pairs
+
+        Returns
+        -------
+        g_ss, g_sp, g_pp, g_pq : arrays of the broadcast shape
+        """
         raise NotImplementedError
 
 
 class _Smoothed(Kernel):
-    """A homogeneous kernel averaged over noise, of each of the `variances` (m,) with its of the `weights` (m,)."""
+    """A homogeneous kernel averaged over noise: the variances (m,), with weights (m,)."""
 
     def __init__(self, name, activation, variances=(0.0,), weights=(1.0,)):
         super().__init__(name, activation, min(variances))
@@ -193,15 +312,18 @@ class _SmoothedReLU(_Smoothed):
         smallest = min(np.min(pairs.p, initial=np.inf), np.min(pairs.q, initial=np.inf))
         if self.homogeneous and smallest < LARGEST_WEIGHT**-2:
             raise ValueError(
-                "p and q must be positive, at least 1e-60: relu's kernel has no derivative at a zero vector, "
-                f"got {smallest}"
+                "p and q must be positive, at least 1e-60: relu's kernel has no derivative at a "
+                f"zero vector, got {smallest}"
             )
         return pairs
 
     def _twice_differentiable(self, pairs):
         if self.homogeneous and np.min(pairs.gap, initial=np.inf) == 0.0:
-            raise ValueError("s^2 must be below p q: relu's kernel has no second derivative in (s, p, q) at parallel "
-                             "vectors, got a gap p q - s^2 of 0.0 (the loss has one: PopulationLoss.hessian)")
+            raise ValueError(
+                "s^2 must be below p q: relu's kernel has no second derivative in (s, p, q) at "
+                "parallel vectors, got a gap p q - s^2 of 0.0 (the loss has one: "
+                "PopulationLoss.hessian)"
+            )
         return pairs
 
 
@@ -257,7 +379,7 @@ def _sign_value(s, P, Q, D):
 
 
 def _sign_jet(s, P, Q, D):
-    # In place where it can be: on tables of 10^4 pairs, allocating temporaries costs as much as arithmetic.
+    # In place where it can be: on tables of 10^4 pairs, temporaries cost as much as arithmetic.
     g_s = 1.0 / np.sqrt(D)
     slope = s * g_s
     g = np.arctan(slope)
@@ -298,8 +420,8 @@ def _relu_jet(s, P, Q, D):
 
 def _relu_hessian(s, P, Q, D):
     # At parallel vectors each derivative diverges like 1 / root, but what they multiply in the
-    # Hessian of a loss vanishes like root: taking 1 / root = 0 there gives the right Hessian. Within
-    # 1e-8 of parallel, rounding would be larger than what is left out.
+    # Hessian of a loss vanishes like root: taking 1 / root = 0 there gives the right Hessian.
+    # Within 1e-8 of parallel, rounding would be larger than what is left out.
     root = np.sqrt(D)
     inverse_root = np.divide(1.0, root, out=np.zeros_like(root), where=D > 1e-16 * (P * Q))
     inverse_p = np.divide(1.0, P, out=np.zeros_like(P), where=P > 0.0)
@@ -324,7 +446,12 @@ def _antipodal_tangent(s, root):
 
 
 def arctan_remainder(x):
-    """x - arctan x with full relative accuracy, for arrays of any size and sign."""
+    """x - arctan x with full relative accuracy, for arrays of any size and sign.
+
+    >>> from lib.kernels import arctan_remainder
+    >>> f"{arctan_remainder(1e-5):.6e}"  # x^3 / 3; the plain difference keeps six digits
+    '3.333333e-16'
+    """
     x = np.asarray(x, dtype=np.float64)
     square = np.minimum(x * x, 0.01)
     series = np.zeros_like(square)
@@ -338,17 +465,22 @@ def _checked(s, p, q):
     s, p, q = (finite_array(name, value) for name, value in zip("spq", (s, p, q), strict=True))
     for name, value in (("p", p), ("q", q)):
         if (value < 0.0).any():
-            raise ValueError(f"{name} must be a squared norm, at least 0, got {value[value < 0.0].flat[0]}")
+            raise ValueError(
+                f"{name} must be a squared norm, at least 0, got {value[value < 0.0].flat[0]}"
+            )
         if (value > LARGEST_WEIGHT**2).any():
             raise ValueError(f"{name} must be at most {LARGEST_WEIGHT**2:g}, got {value.max()}")
     try:
         s, p, q = np.broadcast_arrays(s, p, q)
     except ValueError as error:
-        raise ValueError(f"s, p, q must have shapes that broadcast, got {s.shape}, {p.shape}, {q.shape}") from error
+        raise ValueError(
+            f"s, p, q must have shapes that broadcast, got {s.shape}, {p.shape}, {q.shape}"
+        ) from error
     excess = np.abs(s) > np.sqrt(p) * np.sqrt(q) * (1 + 1e-9)
     if excess.any():
         raise ValueError(
-            f"s must satisfy s^2 <= p q, got s = {s[excess].flat[0]}, p = {p[excess].flat[0]}, q = {q[excess].flat[0]}"
+            f"s must satisfy s^2 <= p q, got s = {s[excess].flat[0]}, p = {p[excess].flat[0]}, "
+            f"q = {q[excess].flat[0]}"
         )
     return from_entries(s, p, q)
 
@@ -362,8 +494,10 @@ def _logistic_noise(step=0.12):
     """
     log_tau = np.arange(np.log(0.16), np.log(4.6), step)
     tau = np.exp(log_tau)
-    odd, j = np.arange(1, 16, 2)[:, None], np.arange(1, 30)[:, None]
-    # The density's series in exp(-2 tau^2), and its dual in exp(-pi^2 / 8 tau^2), each where it converges fast.
+    odd = np.arange(1, 16, 2)[:, None]
+    j = np.arange(1, 30)[:, None]
+    # The density's series in exp(-2 tau^2), and its dual in exp(-pi^2 / 8 tau^2), each where it
+    # converges fast.
     large = 8 * tau * ((-1.0) ** (j + 1) * j**2 * np.exp(-2 * (j * tau) ** 2)).sum(0)
     energy = (odd * np.pi) ** 2 / (8 * tau**2)
     small = np.sqrt(2 * np.pi) / tau**2 * (np.exp(-energy) * (2 * energy - 1)).sum(0)
@@ -373,9 +507,17 @@ def _logistic_noise(step=0.12):
 
 _VARIANCES, _WEIGHTS = _logistic_noise()
 
+#: ``sigma(x) = erf(x / sqrt(2))``, with ``g = (2/pi) arcsin(s / sqrt((1 + p) (1 + q)))``
+#: (Williams 1997).
 erf = _SmoothedSign("erf", lambda x: special.erf(np.asarray(x) * np.sqrt(0.5)), [1.0])
+#: ``sigma(x) = tanh(x)``, by quadrature over logistic noise, to 1e-10 or better up to ``|w| = 10``.
 tanh = _SmoothedSign("tanh", np.tanh, _VARIANCES, _WEIGHTS)
+#: ``sigma(x) = 1 / (1 + exp(-x))``, by the same quadrature, as accurate.
 sigmoid = _SmoothedSign("sigmoid", special.expit, 4 * _VARIANCES, _WEIGHTS, scale=0.5, offset=0.5)
+#: ``sigma(x) = max(0, x)``, with ``g = (sqrt(p q - s^2) + s (pi - angle)) / (2 pi)``
+#: (Cho & Saul 2009); the one homogeneous kernel.
 relu = _SmoothedReLU("relu", lambda x: np.maximum(x, 0.0))
+#: ``sigma(x) = log(1 + exp(x))``, by the same quadrature as tanh, as accurate.
 softplus = _SmoothedReLU("softplus", lambda x: np.logaddexp(0.0, x), 4 * _VARIANCES, _WEIGHTS)
+#: ``sigma(x) = x Phi(x)`` with the normal distribution Phi, in closed form.
 gelu = _GELU("gelu", lambda x: x * special.ndtr(x), 1.0)

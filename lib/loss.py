@@ -1,6 +1,6 @@
 """The population loss L = E[(f_student - f_teacher)^2] as a finite sum of Gaussian kernels.
 
-With G_ij = g(w_i, w_j), T_ij = g(w_i, v_j) and the teacher's own B_ij = g(v_i, v_j),
+With ``G_ij = g(w_i, w_j)``, ``T_ij = g(w_i, v_j)`` and the teacher's own ``B_ij = g(v_i, v_j)``,
 
     L = a.G a - 2 a.T b + b.B b,
 
@@ -20,15 +20,36 @@ MOST_PRODUCTS = 2000  # after which conjugate gradients give up
 
 
 class PopulationLoss:
-    """L(student) = E[(f_student(x) - f_teacher(x))^2], x ~ N(0, I), without a factor 1/2.
+    """The loss ``L(student) = E[(f_student(x) - f_teacher(x))^2]``, x ~ N(0, I), no factor 1/2.
 
-    teacher: Network (k, d). kernel: one of lib.kernels. Every method raises ValueError for a
-    student of another input dimension, and where the mathematics has no value: under relu at a zero
-    incoming vector there is no Hessian, and no gradient unless its outgoing weight is zero too. Of both networks,
-    weights are at most 1e30, and under relu vectors shorter than 1e-30 are zero, else ValueError.
+    A finite sum of kernels, so that nothing is sampled. Every method raises ValueError for a
+    student of another input dimension, for weights above 1e30, and where the mathematics has no
+    value: under relu at a zero incoming vector there is no Hessian, and no gradient unless its
+    outgoing weight is zero too; incoming vectors that are not zero must be longer than 1e-30.
 
-    What flows and certificates ask of a loss, on plain arrays: `value_and_gradient(W, a)` and `operator(W, a)`.
-    teacher_energy: E[f_teacher^2], the loss of a student that does nothing.
+    Parameters
+    ----------
+    teacher : Network (k, d)
+        Of weights up to 1e30.
+    kernel : kernels.Kernel
+
+    Attributes
+    ----------
+    teacher, kernel
+        As given.
+    teacher_energy : float
+        ``E[f_teacher^2]``, the loss of a student that does nothing.
+
+    Examples
+    --------
+    A student that averages two teacher neurons, a critical point with a closed loss:
+
+    >>> L = PopulationLoss(Network.orthonormal(2), kernels.erf)
+    >>> student = copy_average([2])
+    >>> f"{L(student):.6f}"
+    '0.023222'
+    >>> bool(np.abs(L.gradient(student).ravel()).max() < 1e-14)
+    True
     """
 
     def __init__(self, teacher, kernel):
@@ -43,25 +64,71 @@ class PopulationLoss:
         return f"PopulationLoss({self.teacher!r}, {self.kernel!r})"
 
     def __call__(self, student):
-        """The loss, a float; exact up to rounding, which is about 1e-16 of E[f_teacher^2]."""
+        """The loss of a student, exact up to rounding: about 1e-16 of ``teacher_energy``.
+
+        Parameters
+        ----------
+        student : Network (n, d)
+
+        Returns
+        -------
+        float
+
+        Examples
+        --------
+        >>> teacher = Network.orthonormal(3)
+        >>> PopulationLoss(teacher, kernels.relu)(teacher) < 1e-15
+        True
+        """
         W, a = self.weights(student)
         own = self.kernel.value_at(among(W, self.kernel.noise))
         cross = self.kernel.value_at(between(W, self.teacher.W, self.kernel.noise))
         return float(a @ (own @ a) - 2.0 * (a @ (cross @ self.teacher.a)) + self.teacher_energy)
 
     def gradient(self, student):
-        """The gradient, as a Network of the student's shape: dL/dW (n, d) and dL/da (n,)."""
+        """The gradient at a student, dL/dW (n, d) and dL/da (n,), as a Network of its shape.
+
+        Parameters
+        ----------
+        student : Network (n, d)
+
+        Returns
+        -------
+        Network (n, d)
+            A tangent vector, which has no meaning as a student.
+
+        Examples
+        --------
+        >>> L = PopulationLoss(Network.orthonormal(2), kernels.erf)
+        >>> L.gradient(Network([[1.0, 0.0]], [1.0])).W.round(6)
+        array([[ 0.     , -0.63662]])
+        """
         W, a = self.weights(student)
         self._refuse_kinks(~W.any(axis=1) & (a != 0.0))
         _, gradient = self.value_and_gradient(W, a)
         return Network(*split(gradient, *W.shape))
 
     def hessian(self, student):
-        """The Hessian (N, N), N = n (d + 1), parameters in the order of `Network.ravel()`.
+        """The Hessian at a student, parameters in the order of `Network.ravel`.
 
         Exact at copied and antipodal neurons too. Entries between nearly parallel neurons are sums
-        of terms of size |w| under smooth kernels, or 1 / angle under relu, that cancel: their
-        absolute error is about 1e-16 times that, 1e-12 at |w| = 10^4.
+        of terms of size ``|w|`` under smooth kernels, or 1 / angle under relu, that cancel: their
+        absolute error is about 1e-16 times that, 1e-12 at ``|w| = 10^4``.
+
+        Parameters
+        ----------
+        student : Network (n, d)
+
+        Returns
+        -------
+        array (N, N), N = n (d + 1)
+
+        Examples
+        --------
+        >>> L = PopulationLoss(Network.orthonormal(2), kernels.erf)
+        >>> eigenvalues = np.linalg.eigvalsh(L.hessian(Network.orthonormal(2)))
+        >>> len(eigenvalues), bool(eigenvalues[0] > 0.0)
+        (6, True)
         """
         W, a = self.smooth_weights(student)
         V, b = self.teacher.W, self.teacher.a
@@ -81,7 +148,8 @@ class PopulationLoss:
         for i, w in enumerate(W):
             # d2 g(w_i, w_j) / dw_i dw_j: rows are components of w_i, columns those of w_j.
             row = np.einsum("jx,jy->xjy", W, np.outer(G_ss[i], w) + 2.0 * G_sp[:, i, None] * W)
-            row += np.einsum("x,jy->xjy", w, 2.0 * np.outer(G_sp[i], w) + 4.0 * G_pq[i][:, None] * W)
+            per_norm = 2.0 * np.outer(G_sp[i], w) + 4.0 * G_pq[i][:, None] * W
+            row += np.einsum("x,jy->xjy", w, per_norm)
             row[diagonal, :, diagonal] += G_s[i]
             in_in[i] = 2.0 * a[i] * a[:, None] * row
             # d2 / dw_i dw_i of what w_i shares with every neuron of both networks.
@@ -94,18 +162,55 @@ class PopulationLoss:
         return H
 
     def hessian_operator(self, student):
-        """The Hessian as a scipy LinearOperator (N, N): exact products, nothing dense is formed.
+        """The Hessian as a linear operator: exact products with vectors, nothing dense is formed.
 
         The set-up costs about a gradient, a product somewhat less; memory is O(n (n + k + d)).
+
+        Parameters
+        ----------
+        student : Network (n, d)
+
+        Returns
+        -------
+        scipy.sparse.linalg.LinearOperator (N, N), N = n (d + 1)
+
+        Examples
+        --------
+        >>> L = PopulationLoss(Network.orthonormal(2), kernels.erf)
+        >>> student = Network([[1.0, 0.5]], [2.0])
+        >>> v = np.array([1.0, 2.0, 3.0])
+        >>> np.allclose(L.hessian_operator(student) @ v, L.hessian(student) @ v, rtol=0, atol=1e-12)
+        True
         """
         W, a = self.smooth_weights(student)
         return self.operator(W, a)
 
     def monte_carlo(self, student, rng, samples):
-        """(mean, standard error) of (f_student - f_teacher)^2 over sampled inputs.
+        """The loss as a mean over sampled inputs: an independent witness of the closed forms.
 
-        The independent witness of the closed forms. rng: numpy Generator; samples: integer >= 2,
-        drawn in batches, so memory does not grow with it.
+        Parameters
+        ----------
+        student : Network (n, d)
+        rng : numpy.random.Generator
+        samples : int
+            At least 2. They are drawn in batches, so memory does not grow with it.
+
+        Returns
+        -------
+        mean, error : floats
+            error is the standard error of the mean.
+
+        References
+        ----------
+        Batches are merged as in Chan, Golub & LeVeque (1983).
+
+        Examples
+        --------
+        >>> L = PopulationLoss(Network.orthonormal(2), kernels.erf)
+        >>> student = copy_average([2])
+        >>> mean, error = L.monte_carlo(student, np.random.default_rng(0), samples=10_000)
+        >>> bool(abs(mean - L(student)) < 5 * error)
+        True
         """
         self.weights(student)
         instance("rng", rng, np.random.Generator)
@@ -115,24 +220,44 @@ class PopulationLoss:
         while count < samples:
             x = rng.standard_normal((min(batch, samples - count), student.d))
             errors = (student(x, self.kernel) - self.teacher(x, self.kernel)) ** 2
-            # Chan, Golub & LeVeque (1983): merge the batch into the running mean and sum of squares.
-            total, shift = count + len(errors), errors.mean() - mean
-            squares += ((errors - errors.mean()) ** 2).sum() + shift**2 * count * len(errors) / total
+            total = count + len(errors)
+            shift = errors.mean() - mean
+            spread = ((errors - errors.mean()) ** 2).sum()
+            squares += spread + shift**2 * count * len(errors) / total
             mean += shift * len(errors) / total
             count = total
         return float(mean), float(np.sqrt(squares / (samples - 1) / samples))
 
     def value_and_gradient(self, W, a):
-        """The loss, a float, and its gradient (N,) in the order of `Network.ravel()`; W and a are unchecked."""
+        """The loss and its gradient at plain weights, unchecked: what a flow asks for.
+
+        Parameters
+        ----------
+        W, a : arrays (n, d) and (n,)
+
+        Returns
+        -------
+        value, gradient : float and array (n (d + 1),), in the order of `Network.ravel`
+        """
         G, G_s, G_p = self.kernel.jet_at(among(W, self.kernel.noise))
         T, T_s, T_p = self.kernel.jet_at(between(W, self.teacher.W, self.kernel.noise))
         pull = _pull(W, a, G_s, G_p, T_s, T_p, self._weighted_teacher, self.teacher.a)
         return self._assembled(a, pull, G @ a, T @ self.teacher.a)
 
     def operator(self, W, a):
-        """The Hessian as a LinearOperator (N, N), with the loss and the gradient there as `value` and `gradient`.
+        """The Hessian at plain weights, unchecked: what flows and certificates ask for.
 
-        `solve(shift, b, tolerance)` solves with it: see `_HessianOperator.solve`. W and a are unchecked.
+        Parameters
+        ----------
+        W, a : arrays (n, d) and (n,)
+
+        Returns
+        -------
+        scipy.sparse.linalg.LinearOperator (N, N)
+            With the loss and the gradient there as ``value`` and ``gradient``, and ``solve(shift,
+            b, tolerance, most=2000)``, which returns x with ``(H + shift) x = b`` up to a residual
+            of this tolerance by conjugate gradients, and how many products that took; x is None
+            where H + shift shows itself not positive definite, or after ``most`` products.
         """
         return _HessianOperator(self, W, a)
 
@@ -144,7 +269,9 @@ class PopulationLoss:
         """The student's W and a; raises ValueError where the loss has no value."""
         instance("student", student, Network)
         if student.d != self.teacher.d:
-            raise ValueError(f"student must have the teacher's input dimension {self.teacher.d}, got {student.d}")
+            raise ValueError(
+                f"student must have the teacher's input dimension {self.teacher.d}, got {student.d}"
+            )
         self._refuse_extremes("student", student)
         return student.W, student.a
 
@@ -152,12 +279,14 @@ class PopulationLoss:
         lengths = np.abs(network.W).max(axis=1)
         largest = max(lengths.max(), np.abs(network.a).max())
         if largest > LARGEST_WEIGHT:
-            raise ValueError(f"{name} must have weights of at most {LARGEST_WEIGHT:g}, got {largest:g}")
+            raise ValueError(
+                f"{name} must have weights of at most {LARGEST_WEIGHT:g}, got {largest:g}"
+            )
         if self.kernel.homogeneous and ((lengths > 0.0) & (lengths < 1.0 / LARGEST_WEIGHT)).any():
             shortest = lengths[lengths > 0.0].min()
             raise ValueError(
-                f"{name} must have incoming vectors that are zero or longer than {1.0 / LARGEST_WEIGHT:g} under "
-                f"{self.kernel.name}, got {shortest:g}"
+                f"{name} must have incoming vectors that are zero or longer than "
+                f"{1.0 / LARGEST_WEIGHT:g} under {self.kernel.name}, got {shortest:g}"
             )
 
     def smooth_weights(self, student):
@@ -169,8 +298,8 @@ class PopulationLoss:
     def _refuse_kinks(self, zero_vectors):
         if self.kernel.homogeneous and zero_vectors.any():
             raise ValueError(
-                f"student must have no zero incoming vector: under {self.kernel.name} the loss has only "
-                f"one-sided derivatives there, got w_{zero_vectors.argmax()} = 0"
+                f"student must have no zero incoming vector: under {self.kernel.name} the loss has "
+                f"only one-sided derivatives there, got w_{zero_vectors.argmax()} = 0"
             )
 
 
@@ -197,7 +326,8 @@ class _HessianOperator(LinearOperator):
     def __init__(self, loss, W, a):
         size = W.size + a.size
         super().__init__(np.dtype(np.float64), (size, size))
-        kernel, V, b = loss.kernel, loss.teacher.W, loss.teacher.a
+        kernel = loss.kernel
+        V, b = loss.teacher.W, loss.teacher.a
         own, cross = among(W, kernel.noise), between(W, V, kernel.noise)
         G, G_s, G_p = kernel.jet_at(own)
         T, T_s, T_p = kernel.jet_at(cross)
@@ -206,17 +336,19 @@ class _HessianOperator(LinearOperator):
         # Whatever does not depend on the direction is weighted and summed over neurons once.
         self._W, self._a, self._V = W, a, V
         self._G, self._G_s, self._G_p = G, G_s, G_p
-        self._G_s_a, self._G_ss_a, self._G_sp_a, self._G_sq_a = G_s * a, G_ss * a, G_sp * a, G_sp.T * a
+        self._G_s_a, self._G_ss_a = G_s * a, G_ss * a
+        self._G_sp_a, self._G_sq_a = G_sp * a, G_sp.T * a
         self._T_s_b, self._T_ss_b, self._T_sp_b = T_s * b, T_ss * b, T_sp * b
         self._G_pq_a = G_pq * a
         self._norm_pull = G_p @ a - T_p @ b
         self._pull = _pull(W, a, G_s, G_p, T_s, T_p, loss._weighted_teacher, b)
         self.value, self.gradient = loss._assembled(a, self._pull, G @ a, T @ b)
-        self._pull_per_dp = self._G_sp_a @ W - self._T_sp_b @ V + (2.0 * (G_pp @ a - T_pp @ b))[:, None] * W
+        second = 2.0 * (G_pp @ a - T_pp @ b)
+        self._pull_per_dp = self._G_sp_a @ W - self._T_sp_b @ V + second[:, None] * W
         self._pull_per_U = self._G_s_a + np.diag(2.0 * self._norm_pull)
 
     def _matvec(self, direction):
-        """Along dW = U, da = c: first the changes of s, p and the teacher's s, then the chain rule."""
+        """Along dW = U, da = c: changes of s, p and the teacher's s, then the chain rule."""
         W, a = self._W, self._a
         direction = np.asarray(direction, dtype=np.float64).ravel()
         U, c = split(direction, *W.shape)
@@ -227,7 +359,9 @@ class _HessianOperator(LinearOperator):
         d_pull = self._pull_per_U @ U + dp[:, None] * self._pull_per_dp
         d_pull += (self._G_ss_a * ds + self._G_sq_a * dp + self._G_s * c) @ W
         d_pull -= (self._T_ss_b * dt) @ self._V
-        d_norm_pull = self._G_p @ c + self._G_pq_a @ dp + _row_dots(self._G_sp_a, ds) - _row_dots(self._T_sp_b, dt)
+        d_norm_pull = self._G_p @ c + self._G_pq_a @ dp
+        d_norm_pull += _row_dots(self._G_sp_a, ds)
+        d_norm_pull -= _row_dots(self._T_sp_b, dt)
         d_pull += (2.0 * d_norm_pull)[:, None] * W
 
         product = np.empty_like(direction)
@@ -241,14 +375,16 @@ class _HessianOperator(LinearOperator):
         return self
 
     def solve(self, shift, b, tolerance, most=MOST_PRODUCTS):
-        """(x, products): x solves (H + shift) x = b as far as `products` steps of conjugate gradients do.
+        """(x, products): the solution of (H + shift) x = b after so many conjugate gradient steps.
 
-        They end when some vector of their Krylov space has a residual <= tolerance. x, whose residual may be
-        larger, is nearer to the solution than that vector (Hestenes & Stiefel 1952; Fong & Saunders 2012).
-        x is None if H + shift shows itself not positive definite, or after `most` products.
+        They end when some vector of their Krylov space has a residual <= tolerance. x, whose
+        residual may be larger, is nearer to the solution than that vector (Hestenes & Stiefel 1952;
+        Fong & Saunders 2012). x is None if H + shift shows itself not positive definite, or after
+        `most` products.
         """
-        x, r = np.zeros_like(b), b.copy()
-        p, square = b.copy(), b @ b
+        x = np.zeros_like(b)
+        r, p = b.copy(), b.copy()
+        square = b @ b
         smallest = square  # squared residual in the Krylov space: 1 / sum of 1 / |r|^2
         for products in range(most):
             if smallest <= tolerance**2:

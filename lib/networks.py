@@ -7,10 +7,27 @@ from lib.kernels import Kernel
 
 
 class Network:
-    """A network with incoming weights W (n, d) and outgoing weights a (n,), both read-only float64.
+    """A two-layer network ``f(x) = sum_i a_i sigma(w_i . x)``, a teacher or a student; immutable.
 
-    Raises ValueError for wrong shapes, no neuron, no input, or weights that are not finite real numbers.
-    Other real types than float64 are converted, see `arguments.finite_array`.
+    Parameters
+    ----------
+    W : array (n, d)
+        Incoming weights, a row for each neuron.
+    a : array (n,)
+        Outgoing weights. Both are copied, and kept as read-only float64 arrays of the same names.
+
+    Raises
+    ------
+    ValueError
+        For wrong shapes, no neuron, no input, and entries that are not finite real numbers.
+
+    Examples
+    --------
+    >>> student = Network([[1.0, 0.5], [0.0, 2.0]], [1.0, -1.0])
+    >>> student
+    Network(n=2, d=2)
+    >>> student.W[1], student.a
+    (array([0., 2.]), array([ 1., -1.]))
     """
 
     __slots__ = ("W", "a")
@@ -21,7 +38,9 @@ class Network:
         if 0 in W.shape:
             raise ValueError(f"W must have at least one row and one column, got shape {W.shape}")
         if a.shape != W.shape[:1]:
-            raise ValueError(f"a must have one entry for each of the {W.shape[0]} rows of W, got shape {a.shape}")
+            raise ValueError(
+                f"a must have one entry for each of the {W.shape[0]} rows of W, got shape {a.shape}"
+            )
         W.setflags(write=False)
         a.setflags(write=False)
         object.__setattr__(self, "W", W)
@@ -41,9 +60,22 @@ class Network:
 
     @classmethod
     def orthonormal(cls, k, d=None):
-        """The teacher of the paper: incoming vectors e_1, ..., e_k in R^d (d = k if None), a = 1.
+        """The teacher of the paper: incoming vectors e_1, ..., e_k in R^d, outgoing weights 1.
 
-        Raises ValueError unless k and d are integers with 1 <= k <= d.
+        Parameters
+        ----------
+        k, d : int
+            ``1 <= k <= d``; d = k if None.
+
+        Returns
+        -------
+        Network (k, d)
+
+        Examples
+        --------
+        >>> Network.orthonormal(2, 3).W
+        array([[1., 0., 0.],
+               [0., 1., 0.]])
         """
         k = integer("k", k, least=1)
         d = k if d is None else integer("d", d, least=k)
@@ -60,24 +92,75 @@ class Network:
         return self.W.shape[1]
 
     def __call__(self, x, kernel):
-        """Outputs (batch,) on inputs x (batch, d), with the activation of `kernel`; ValueError if they overflow."""
+        """The outputs f(x).
+
+        Parameters
+        ----------
+        x : array (batch, d)
+            Inputs, one in each row.
+        kernel : kernels.Kernel
+            Its activation is sigma.
+
+        Returns
+        -------
+        array (batch,)
+
+        Raises
+        ------
+        ValueError
+            Where an output is too large for float64.
+
+        Examples
+        --------
+        >>> Network([[1.0, 1.0]], [2.0])([[1.0, 2.0], [1.0, -3.0]], kernels.relu)
+        array([6., 0.])
+        """
         x = finite_array("x", x, ndim=2)
         if x.shape[1] != self.d:
-            raise ValueError(f"x must have {self.d} columns, one for each input, got shape {x.shape}")
+            raise ValueError(
+                f"x must have {self.d} columns, one for each input, got shape {x.shape}"
+            )
         instance("kernel", kernel, Kernel)
         with np.errstate(over="ignore", invalid="ignore"):
             outputs = kernel.sigma(x @ self.W.T) @ self.a
         if not np.isfinite(outputs).all():
-            raise ValueError(f"x must be small enough for outputs within float64, got {np.abs(x).max():g}")
+            raise ValueError(
+                f"x must be small enough for outputs within float64, got {np.abs(x).max():g}"
+            )
         return outputs
 
     def ravel(self):
-        """All n (d + 1) parameters as one vector: W row by row, then a."""
+        """All parameters as one vector: W row by row, then a.
+
+        Returns
+        -------
+        array (n (d + 1),)
+
+        Examples
+        --------
+        >>> Network([[1.0, 2.0], [3.0, 4.0]], [5.0, 6.0]).ravel()
+        array([1., 2., 3., 4., 5., 6.])
+        """
         return np.concatenate((self.W.ravel(), self.a))
 
     @classmethod
     def unravel(cls, theta, n, d):
-        """The network whose `ravel()` is theta; raises ValueError unless theta has n (d + 1) entries."""
+        """The network whose `Network.ravel` is theta.
+
+        Parameters
+        ----------
+        theta : array (n (d + 1),)
+        n, d : int
+
+        Returns
+        -------
+        Network (n, d)
+
+        Examples
+        --------
+        >>> Network.unravel([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], n=2, d=2).a
+        array([5., 6.])
+        """
         n, d = integer("n", n, least=1), integer("d", d, least=1)
         theta = finite_array("theta", theta, ndim=1)
         if theta.size != n * (d + 1):
@@ -86,8 +169,22 @@ class Network:
 
 
 def split(theta, n, d):
-    """(W, a): the weights (..., n, d) and (..., n) that vectors theta (..., n (d + 1)) hold, as views.
+    """The weights that vectors hold in the order of `Network.ravel`, as views; nothing is checked.
 
-    theta is in the order of `Network.ravel()`, and unchecked.
+    Parameters
+    ----------
+    theta : array (..., n (d + 1))
+    n, d : int
+
+    Returns
+    -------
+    W, a : arrays (..., n, d) and (..., n)
+
+    Examples
+    --------
+    >>> from lib.networks import split
+    >>> W, a = split(np.arange(6.0), n=2, d=2)
+    >>> a
+    array([4., 5.])
     """
     return theta[..., : n * d].reshape(*theta.shape[:-1], n, d), theta[..., n * d :]

@@ -1,1 +1,1 @@
-"""For courses and readers: checks of answers, figures to move by hand, results of another package."""
+"""For students and readers: checks, figures to move by hand, and another package's results."""

@@ -1,7 +1,7 @@
 """One figure per chapter to move by hand, for readers with a running kernel.
 
 Each function draws one figure and prints one sentence with its numbers. A chapter hands it to
-`ipywidgets.interact`; it can be called on its own as well. Needs matplotlib, which lib does not.
+``ipywidgets.interact``; it can be called on its own as well. Needs matplotlib, which lib does not.
 """
 
 import numpy as np
@@ -20,7 +20,20 @@ _SIZE = (6.4, 3.4)
 
 
 def kernel(name="erf", student_norm=1.0, teacher_norm=1.0):
-    """The kernel over the angle between two incoming vectors of the given lengths."""
+    """The kernel over the angle between two incoming vectors.
+
+    Parameters
+    ----------
+    name : str
+        Of one of the six kernels.
+    student_norm, teacher_norm : float
+        Lengths of the vectors.
+
+    Examples
+    --------
+    >>> explore.kernel("relu")
+    relu: g = 0.500000 at equal, 0.159155 at orthogonal, 0.000000 at opposite directions
+    """
     import matplotlib.pyplot as plt
 
     kernel = getattr(kernels, name)
@@ -29,13 +42,31 @@ def kernel(name="erf", student_norm=1.0, teacher_norm=1.0):
     _, ax = plt.subplots(figsize=_SIZE, layout="constrained")
     ax.plot(np.degrees(angle), g)
     ax.axhline(0.0, color="0.7", lw=0.8)
-    ax.set(xlabel="angle in degrees", ylabel="$E[\\sigma(w\\cdot x)\\,\\sigma(v\\cdot x)]$", xticks=range(0, 181, 45))
-    print(f"{name}: g = {g[0]:.6f} at equal, {g[90]:.6f} at orthogonal, {g[-1]:.6f} at opposite directions")
+    ax.set(
+        xlabel="angle in degrees",
+        ylabel="$E[\\sigma(w\\cdot x)\\,\\sigma(v\\cdot x)]$",
+        xticks=range(0, 181, 45),
+    )
+    values = f"{g[0]:.6f} at equal, {g[90]:.6f} at orthogonal, {g[-1]:.6f} at opposite directions"
+    print(f"{name}: g = {values}")
     plt.show()
 
 
 def valley(sizes=(1, 1, 4), reach=1.0):
-    """The loss from a copy-average along the softest and along the stiffest eigenvector of its Hessian."""
+    """The loss from a copy-average along the softest and the stiffest eigenvector of its Hessian.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+        As for `copy_average`.
+    reach : float
+        How far to go.
+
+    Examples
+    --------
+    >>> explore.valley((1, 2))
+    groups (1, 2): loss 0.023222, 0 ways down
+    """
     import matplotlib.pyplot as plt
 
     student = copy_average(sizes)
@@ -54,7 +85,17 @@ def valley(sizes=(1, 1, 4), reach=1.0):
 
 
 def sharings(k=8, n=3):
-    """The losses of all partitions of k teachers among n students, in order, and that of perturbed copies."""
+    """The losses of all partitions of k teacher neurons, in order, and that of perturbed copies.
+
+    Parameters
+    ----------
+    k, n : int
+
+    Examples
+    --------
+    >>> explore.sharings(6, 3)
+    best of 3 partitions: (1, 1, 4), loss 0.056755
+    """
     import matplotlib.pyplot as plt
 
     n = min(n, k)
@@ -63,7 +104,8 @@ def sharings(k=8, n=3):
     _, ax = plt.subplots(figsize=_SIZE, layout="constrained")
     ax.plot(np.arange(1, len(losses) + 1), losses, "o", ms=3, label="copy-average")
     if 2 <= n < k:
-        rival = PopulationLoss(Network.orthonormal(k), kernels.erf)(perturbed_copies(kernels.erf, k, n))
+        L = PopulationLoss(Network.orthonormal(k), kernels.erf)
+        rival = L(perturbed_copies(kernels.erf, k, n))
         ax.axhline(rival, color="tab:orange", label=f"perturbed copies {rival:.6f}")
     ax.set(xlabel="rank of the partition", ylabel="loss $L$")
     ax.legend()
@@ -72,10 +114,24 @@ def sharings(k=8, n=3):
 
 
 def one_neuron(name="erf", k=5):
-    """The loss of one neuron at equal angles over its length r, at the best outgoing weight, and its optimum."""
+    """The loss of one neuron at equal angles over its length, at the best outgoing weight.
+
+    Parameters
+    ----------
+    name : str
+        Of one of the six kernels.
+    k : int
+        Teacher neurons.
+
+    Examples
+    --------
+    >>> explore.one_neuron("erf", 5)
+    erf, k = 5: a = 5.000000, r = 0.333333, loss 0.072453
+    """
     import matplotlib.pyplot as plt
 
-    kernel, best = getattr(kernels, name), best_neuron(getattr(kernels, name), k)
+    kernel = getattr(kernels, name)
+    best = best_neuron(kernel, k)
     r = best.r * np.geomspace(0.1, 10.0, 201)
     overlap, own = kernel(r / np.sqrt(k), r * r, 1.0), kernel(r * r, r * r, r * r)
     teachers = kernel(1.0, 1.0, 1.0) * k + kernel(0.0, 1.0, 1.0) * k * (k - 1)
@@ -88,24 +144,52 @@ def one_neuron(name="erf", k=5):
 
 
 def flow(k=6, n=4, seed=0, law="normal"):
-    """A gradient flow of an erf student from a Glorot start: its loss, and the cosines where it ends."""
+    """A gradient flow of an erf student from `glorot`: its loss, and the cosines where it ends.
+
+    Parameters
+    ----------
+    k, n : int
+        Teacher and student neurons.
+    seed : int
+    law : str
+        As for `glorot`.
+
+    Examples
+    --------
+    >>> explore.flow(k=3, n=2)
+    converged at copy-average (1, 2): loss 0.023222
+    """
     import matplotlib.pyplot as plt
 
-    n, L = min(n, k), PopulationLoss(Network.orthonormal(k), kernels.erf)
+    n = min(n, k)
+    L = PopulationLoss(Network.orthonormal(k), kernels.erf)
     run = gradient_flow(L, glorot(np.random.default_rng(seed), n, k, law))
     cosines = run.student.W / np.linalg.norm(run.student.W, axis=1, keepdims=True)
     _, (left, right) = plt.subplots(1, 2, figsize=_SIZE, layout="constrained")
     left.loglog(run.times[1:], run.losses[1:])
     left.set(xlabel="time", ylabel="loss $L$")
-    right.imshow(np.sign(run.student.a)[:, None] * cosines, cmap="coolwarm", vmin=-1, vmax=1, aspect="auto")
+    cosines *= np.sign(run.student.a)[:, None]
+    right.imshow(cosines, cmap="coolwarm", vmin=-1, vmax=1, aspect="auto")
     right.set(xlabel="teacher $j$", ylabel="student $i$", title="cosines at the end")
     end = identify(run.student, k)
-    print(f"{run.status} at {end.kind} {end.sizes or ''}: loss {run.losses[-1]:.6f}".replace("  ", " "))
+    where = f"{end.kind} {end.sizes}" if end.sizes else end.kind
+    print(f"{run.status} at {where}: loss {run.losses[-1]:.6f}")
     plt.show()
 
 
 def spectrum(k=50, n=25):
-    """The Hessian's eigenvalues at the optimal copy-average and at perturbed copies; hollow if negative."""
+    """The Hessian's eigenvalues at optimal copy-average and perturbed copies; hollow if negative.
+
+    Parameters
+    ----------
+    k, n : int
+        Teacher and student neurons.
+
+    Examples
+    --------
+    >>> explore.spectrum(50, 25)
+    k = 50, n = 25: smallest 5.558955e-06 at copy-average, 1.277946e-04 at perturbed copies
+    """
     import matplotlib.pyplot as plt
 
     n = min(n, k - 1)
@@ -115,18 +199,34 @@ def spectrum(k=50, n=25):
         values = np.array([value for block in blocks for value in block.eigenvalues])
         softest.append(values.min())
         color = ["tab:blue", "tab:orange"][height]
-        ax.scatter(abs(values), 0 * values + height, facecolor=np.where(values < 0, "none", color), edgecolor=color)
+        fill = np.where(values < 0, "none", color)
+        ax.scatter(abs(values), 0 * values + height, facecolor=fill, edgecolor=color)
     ax.set(xscale="log", xlabel="size of the eigenvalue", ylim=(-0.5, 1.5))
     ax.set_yticks([0, 1], ["copy-average", "perturbed copies"])
-    print(f"k = {k}, n = {n}: smallest {softest[0]:.6e} at copy-average, {softest[1]:.6e} at perturbed copies")
+    smallest = f"{softest[0]:.6e} at copy-average, {softest[1]:.6e} at perturbed copies"
+    print(f"k = {k}, n = {n}: smallest {smallest}")
     plt.show()
 
 
 def two_kinds(name="relu", k=8, n=4):
-    """Both kinds of student, copies with one averager and copies only, as heat maps of a_i w_i."""
+    """Two kinds of student, copies with one averager and copies only, as heat maps of a_i w_i.
+
+    Parameters
+    ----------
+    name : str
+        Of one of the six kernels.
+    k, n : int
+        Teacher and student neurons.
+
+    Examples
+    --------
+    >>> explore.two_kinds("relu", k=8, n=4)
+    relu: loss 0.781450 with an averager, 0.786409 with copies only
+    """
     import matplotlib.pyplot as plt
 
-    n, kernel = min(n, k - 1), getattr(kernels, name)
+    n = min(n, k - 1)
+    kernel = getattr(kernels, name)
     L = PopulationLoss(Network.orthonormal(k), kernel)
     students = [copy_average_like(kernel, k, n), perturbed_copies(kernel, k, n)]
     _, axes = plt.subplots(1, 2, figsize=_SIZE, layout="constrained")
@@ -134,5 +234,6 @@ def two_kinds(name="relu", k=8, n=4):
         strength = student.a[:, None] * student.W
         ax.imshow(strength, cmap="coolwarm", vmin=-2, vmax=2, aspect="auto")
         ax.set(title=f"{title}: $L$ = {L(student):.6f}", xlabel="teacher $j$", ylabel="student $i$")
-    print(f"{name}: loss {L(students[0]):.6f} with an averager, {L(students[1]):.6f} with copies only")
+    losses = f"{L(students[0]):.6f} with an averager, {L(students[1]):.6f} with copies only"
+    print(f"{name}: loss {losses}")
     plt.show()

@@ -17,7 +17,8 @@ import warnings
 from lib import kernels
 from lib.loss import PopulationLoss
 
-# What a process of its own runs. Without a place for the compiled code every process would compile it again.
+# What a process of its own runs; it fails where no folder keeps the code, for then every process
+# would compile it again.
 _PREPARE = [
     "-W", "error::RuntimeWarning:lib.fast.compiled_kernels",
     "-c", "from lib.fast.compiled import prepare; prepare()",
@@ -26,11 +27,23 @@ _PREPARE = [
 
 @functools.cache
 def compile_apart():
-    """Have lib.fast.compiled compiled by a process of its own, so that every other one loads it; False if that fails.
+    """Have the erf loss compiled by a process of its own, so that every other process loads it.
 
     Not only to compile once: a process that compiles numba functions itself rounds their sums in
-    another order than those that load them, and rows would differ in the 13th digit.
+    another order than those that load them, and rows of a sweep would differ in the 13th digit.
     Where only numba's cache fails, this process and those that it starts share a temporary one.
+
+    Returns
+    -------
+    bool
+        False where numba is installed and does not work, after a RuntimeWarning that says why:
+        then ``compiled=False`` is for `fast.accelerator.loss`.
+
+    Examples
+    --------
+    >>> from lib.fast import accelerator
+    >>> accelerator.compile_apart()
+    True
     """
     if not _installed():
         return True
@@ -43,7 +56,8 @@ def compile_apart():
     if fatal is not None:
         warnings.warn(
             f"numba is installed but does not work ({fatal}): flows take NumPy and are slower. "
-            "Install one that does, pip install 'numba>=0.60,<1', or remove it, pip uninstall numba",
+            "Install one that does, pip install 'numba>=0.60,<1', or remove it, pip uninstall "
+            "numba",
             RuntimeWarning,
             stacklevel=3,
         )
@@ -52,8 +66,8 @@ def compile_apart():
     if "numba" in sys.modules:
         sys.modules["numba"].config.CACHE_DIR = folder
     warnings.warn(
-        f"numba could not use the compiled code that it keeps on disk ({cause}): it compiles for this run alone. "
-        "Set NUMBA_CACHE_DIR to a folder that can be written, "
+        f"numba could not use the compiled code that it keeps on disk ({cause}): it compiles for "
+        "this run alone. Set NUMBA_CACHE_DIR to a folder that can be written, "
         "or remove __pycache__ beside lib/fast/compiled_kernels.py",
         RuntimeWarning,
         stacklevel=3,
@@ -62,7 +76,29 @@ def compile_apart():
 
 
 def loss(teacher, kernel, compiled=True):
-    """The PopulationLoss of a teacher; compiled if it may be, the kernel is erf and numba works."""
+    """The loss given a teacher and a kernel, compiled where that can be.
+
+    Parameters
+    ----------
+    teacher : Network (k, d)
+    kernel : kernels.Kernel
+        Only erf is compiled.
+    compiled : bool
+        False for NumPy everywhere.
+
+    Returns
+    -------
+    PopulationLoss
+        Compiled, it gives the same numbers to 1e-12, and flows with it are several times faster.
+        Without numba it is of NumPy; so it is where numba does not work, after a RuntimeWarning.
+
+    Examples
+    --------
+    >>> from lib.fast import accelerator
+    >>> L = accelerator.loss(Network.orthonormal(3), kernels.erf)
+    >>> f"{L(copy_average([1, 2])):.6f}"
+    '0.023222'
+    """
     if compiled and kernel is kernels.erf and (CompiledLoss := _compiled_loss()):
         return CompiledLoss(teacher)
     return PopulationLoss(teacher, kernel)
@@ -78,7 +114,8 @@ def _compiled_loss():
     except Exception as error:  # whatever a broken numba raises
         if not (isinstance(error, ModuleNotFoundError) and error.name == "numba"):
             warnings.warn(
-                f"numba is installed but does not work here ({type(error).__name__}: {error}): flows take NumPy",
+                f"numba is installed but does not work here ({type(error).__name__}: {error}): "
+                "flows take NumPy",
                 RuntimeWarning,
                 stacklevel=4,
             )
@@ -96,10 +133,14 @@ def _installed():
 def _failure(environment):
     """Why a process of its own cannot compile, in one line; None if it can."""
     try:
-        done = subprocess.run([sys.executable, *_PREPARE], env=environment, capture_output=True, check=False)
+        done = subprocess.run(
+            [sys.executable, *_PREPARE], env=environment, capture_output=True, check=False
+        )
     except OSError as error:
         return str(error)
     if done.returncode == 0:
         return None
     lines = done.stderr.decode(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), f"exit status {done.returncode}")
+    return next(
+        (line.strip() for line in reversed(lines) if line.strip()), f"exit status {done.returncode}"
+    )

@@ -2,18 +2,27 @@
 
     L = CompiledLoss(teacher)
 
-is a PopulationLoss and behaves like one to 1e-12 (tests/lib/fast/test_compiled.py). What makes it fast: no
-temporary arrays, symmetric pairs are computed once, teachers that are unit vectors cost no matrix
-product, and a step of a flow is one call. This module and compiled_kernels.py are the only ones that
-need numba (`pip install -e ".[fast]"`); the compiler takes some ten seconds the first time and keeps its
-work on disk, beside this file or where NUMBA_CACHE_DIR says. accelerator.py does without where it fails.
+is a PopulationLoss and behaves like one to 1e-12 (tests/lib/fast/test_compiled.py). What makes it
+fast: no temporary arrays, symmetric pairs are computed once, teachers that are unit vectors cost no
+matrix product, and a step of a flow is one call. This module and compiled_kernels.py are the only
+ones that need numba (`pip install -e ".[fast]"`); the compiler takes some ten seconds the first
+time and keeps its work on disk, beside this file or where NUMBA_CACHE_DIR says. accelerator.py does
+without where it fails.
 """
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from lib import kernels
-from lib.descent.ndf import ALPHA, GAMMA, LAST_CORRECTION, LEFT_OVER, NDF, NEWTON_ITERATIONS, integrator_for
+from lib.descent.ndf import (
+    ALPHA,
+    GAMMA,
+    LAST_CORRECTION,
+    LEFT_OVER,
+    NDF,
+    NEWTON_ITERATIONS,
+    integrator_for,
+)
 from lib.fast import compiled_kernels
 from lib.loss import MOST_PRODUCTS, PopulationLoss
 from lib.networks import Network
@@ -22,7 +31,8 @@ from lib.pairs import squared_norms
 
 def prepare():
     """Compile now, unless it is on disk already."""
-    L, student = CompiledLoss(Network.orthonormal(1)), Network([[0.5]], [1.0])
+    L = CompiledLoss(Network.orthonormal(1))
+    student = Network([[0.5]], [1.0])
     hessian = L.hessian_operator(student)
     hessian.solve(1.0, hessian @ np.ones(2), 1e-3)
     L.value_and_gradient(student.W, student.a)
@@ -43,7 +53,9 @@ class CompiledLoss(PopulationLoss):
     def value_and_gradient(self, W, a):
         if not (self._short_teacher and _is_short(W)):
             return super().value_and_gradient(W, a)
-        value, gradient = compiled_kernels.value_and_gradient(*_writable(W, a), *self._compiled_teacher)
+        value, gradient = compiled_kernels.value_and_gradient(
+            *_writable(W, a), *self._compiled_teacher
+        )
         return value + self.teacher_energy, gradient
 
     def operator(self, W, a):
@@ -62,7 +74,9 @@ class _CompiledOperator(LinearOperator):
         size = W.size + a.size
         super().__init__(np.dtype(np.float64), (size, size))
         V, _, _, unit = loss._compiled_teacher
-        value, self.gradient, at = compiled_kernels.linearise(*_writable(W, a), *loss._compiled_teacher)
+        value, self.gradient, at = compiled_kernels.linearise(
+            *_writable(W, a), *loss._compiled_teacher
+        )
         self.value = value + loss.teacher_energy
         self._work = _empty_workspace(*W.shape)
         compiled_kernels.enter(at, self._work)
@@ -80,15 +94,18 @@ class _CompiledOperator(LinearOperator):
     def solve(self, shift, b, tolerance, most=MOST_PRODUCTS):
         """As the operator of `PopulationLoss.hessian_operator` does it."""
         (b,) = _writable(b)
-        solved, x, products = compiled_kernels.solve(*self._at_student, float(shift), b, float(tolerance), most)
+        solved, x, products = compiled_kernels.solve(
+            *self._at_student, float(shift), b, float(tolerance), most
+        )
         return (x if solved else None), products
 
 
 class CompiledNDF(NDF):
     """NDF whose steps are compiled, a second copy of `_correct` and `_extend_differences`.
 
-    It is kept for small flows: a step of NDF is 50 to 90 microseconds of Python, which makes whole flows
-    2.5 times as long at k = 50, n = 5, 1.6 times at n = 25, and no longer from k = 200 on (`make bench`).
+    It is kept for small flows: a step of NDF is 50 to 90 microseconds of Python, which makes whole
+    flows 2.5 times as long at k = 50, n = 5, 1.6 times at n = 25, and no longer from k = 200 on
+    (`make bench`).
     """
 
     def __init__(self, L, W, a, rtol):
@@ -100,9 +117,9 @@ class CompiledNDF(NDF):
         order = self._order
         corrected = _empty_weights(*self._shape)  # a new one: it becomes the point of the flow
         how, change, value, gradient, iterations, products = compiled_kernels.correct(
-            self._differences, GAMMA[: order + 1] / ALPHA[order], self._h / ALPHA[order], self._atol, self._rtol,
-            LEFT_OVER, LAST_CORRECTION, NEWTON_ITERATIONS, MOST_PRODUCTS, self._predicted, corrected, self._work,
-            *self._L._compiled_teacher,
+            self._differences, GAMMA[: order + 1] / ALPHA[order], self._h / ALPHA[order],
+            self._atol, self._rtol, LEFT_OVER, LAST_CORRECTION, NEWTON_ITERATIONS, MOST_PRODUCTS,
+            self._predicted, corrected, self._work, *self._L._compiled_teacher,
         )  # fmt: skip
         if how == compiled_kernels.LONG:
             return super()._correct()
@@ -130,7 +147,9 @@ def _(L: CompiledLoss, W, a, rtol):
 def _empty_workspace(n, d):
     both = np.empty(2 * n * d + n)
     rows = both[: 2 * n * d].reshape(2 * n, d)
-    return compiled_kernels.Workspace(both, rows, np.empty((n, 2 * n)), np.empty((n, n)), np.empty((n, d)))
+    return compiled_kernels.Workspace(
+        both, rows, np.empty((n, 2 * n)), np.empty((n, n)), np.empty((n, d))
+    )
 
 
 def _empty_weights(n, d):
@@ -145,5 +164,5 @@ def _is_short(W):
 
 
 def _writable(*arrays):
-    """Contiguous arrays, copied if read-only: for those, numba would compile everything once more."""
+    """Contiguous arrays, copied if read-only: for those, numba would compile all of it again."""
     return tuple([x if x.flags.carray else np.require(x, requirements="CW") for x in arrays])

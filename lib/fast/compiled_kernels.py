@@ -1,12 +1,12 @@
-"""Everything that numba compiles: the erf loss, its derivatives, and the Newton iteration of a flow.
+"""What numba compiles: the erf loss, its derivatives, and the Newton iteration of a flow.
 
 One file, because numba compiles again what stands in a file that has changed, but not its callers
 in other files. Arguments: a student W (n, d), a (n,) and `teacher`, the four V (k, d), b (k,),
 Q = 1 + |v|^2 (k,) and unit, true if V holds the first k unit vectors: they cost no matrix product.
 
 With P = 1 + |w|^2 and D = P Q - s^2 the erf kernel has the derivatives
-g_s = X, g_p = -s X / 2P, g_ss = s Y, g_sp = -Q Y / 2, g_pq = s Y / 4, g_pp = s Y (2 D + P Q) / 4P^2,
-where X = (2/pi) / sqrt(D) and Y = X / D.
+g_s = X, g_p = -s X / 2P, g_ss = s Y, g_sp = -Q Y / 2, g_pq = s Y / 4 and
+g_pp = s Y (2 D + P Q) / 4P^2, where X = (2/pi) / sqrt(D) and Y = X / D.
 """
 
 import math
@@ -23,13 +23,22 @@ SOLVED, FAILED, LONG = 0, 1, 2
 
 _TWO_OVER_PI = 2.0 / math.pi
 
-# (arcsin(x) - x) / x^3 as a polynomial of x^2 in [0, 1/4], fitted with mpmath for the least maximal error, 1e-16;
-# tests/lib/fast/test_compiled.py holds the arcsine to NumPy's.
-_C0, _C1, _C2, _C3 = 0.1666666666666695, 0.07499999999726302, 0.044642857578717755, 0.030381917485400308
-_C4, _C5, _C6, _C7 = 0.022373010066676288, 0.017337192543712077, 0.014140941807431192, 0.0102896411236249
-_C8, _C9, _C10 = 0.015445133336819308, -0.006822043980671263, 0.027871289137110143
+# (arcsin(x) - x) / x^3 as a polynomial of z = x^2 in [0, 1/4]: mpmath's chebyfit, off by 4e-15, so
+# that arcsin(x) is off by z times that; tests/lib/fast/test_compiled.py computes it again.
+_C0 = 0.1666666666666695
+_C1 = 0.07499999999726302
+_C2 = 0.044642857578717755
+_C3 = 0.030381917485400308
+_C4 = 0.022373010066676288
+_C5 = 0.017337192543712077
+_C6 = 0.014140941807431192
+_C7 = 0.0102896411236249
+_C8 = 0.015445133336819308
+_C9 = -0.006822043980671263
+_C10 = 0.027871289137110143
 
-# Loops run on vector registers if sums may be reordered and a division by zero gives inf; NaN and inf stay.
+# Loops run on vector registers if sums may be reordered and a division by zero gives inf; NaN and
+# inf stay.
 _OPTIONS = dict(fastmath={"reassoc", "contract", "nsz", "arcp"}, error_model="numpy")
 _inlined = njit(inline="always", **_OPTIONS)
 
@@ -51,10 +60,11 @@ def _compiled(function):
 
 
 class Linearisation(NamedTuple):
-    """What a Hessian-vector product needs at a student W (n, d), a (n,): arrays of NumPy, made once.
+    """What a Hessian-vector product needs at a student W (n, d), a (n,): arrays, made once.
 
-    Of pairs of students, (n, n): g, X, g_p, a g_ss, a g_sp, and a X with twice norm_pull on its diagonal. Of
-    students and teachers, (n, k): b X, b t_ss, b t_sp. pull and norm_pull: see `_pulls`. P = 1 + |w|^2 (n,).
+    Of pairs of students, (n, n): g, X, g_p, a g_ss, a g_sp, and a X with twice norm_pull on its
+    diagonal. Of students and teachers, (n, k): b X, b t_ss, b t_sp. pull and norm_pull: see
+    `_pulls`. P = 1 + |w|^2 (n,).
     """
 
     G: np.ndarray
@@ -76,8 +86,11 @@ class Linearisation(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """Space of one product: W and the direction (U, c) below it, so that one matrix product serves both, as a
-    vector and as rows (2 n, d) of the same memory; its factors (n, 2 n); changes of s (n, n) and of the pull (n, d).
+    """Space of one product.
+
+    W and the direction (U, c) below it, so that one matrix product serves both, as a vector and as
+    rows (2 n, d) of the same memory; its factors (n, 2 n); changes of s (n, n) and of the pull
+    (n, d).
     """
 
     both: np.ndarray
@@ -88,7 +101,7 @@ class Workspace(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """A vector theta in the order of `Network.ravel()`, and its parts W (n, d) and a (n,) in the same memory."""
+    """theta in the order of `Network.ravel()`, its parts W (n, d) and a (n,) in the same memory."""
 
     theta: np.ndarray
     W: np.ndarray
@@ -109,7 +122,7 @@ def _arcsine(x):
 
 @_compiled
 def _times(A, B):
-    """A B. np.dot always gets the array that it writes to: numba compiles each way of calling it anew."""
+    """A B. np.dot always gets the array it writes to: numba compiles each way of calling it."""
     out = np.empty((A.shape[0], B.shape[1]))
     np.dot(A, B, out)
     return out
@@ -223,7 +236,7 @@ def _summary(a, pull, G, cross):
 
 @_compiled
 def value_and_gradient(W, a, V, b, Q, unit):
-    """The loss but for the teacher's own part, and its gradient in the order of `Network.ravel()`."""
+    """The loss but for the teacher's own part, and its gradient as `Network.ravel()` orders it."""
     S, G, X, P, inverse = _own_tables(W)
     T, bX, g = _cross_tables(W, P, inverse, V, b, Q, unit)
     pull, _, _ = _pulls(W, a, S, X, P, T, bX, V, unit)
@@ -245,13 +258,15 @@ def linearise(W, a, V, b, Q, unit):
         factor = 0.5 * (second[i] - cross_second[i]) / P[i] ** 2
         for x in range(W.shape[1]):
             pull_per_dp[i, x] += factor * W[i, x]
-    W_transposed = np.empty((W.shape[1], W.shape[0]))  # a copy: products of small matrices take longer with W.T
+    # A copy: products of small matrices take longer with W.T.
+    W_transposed = np.empty((W.shape[1], W.shape[0]))
     for i in range(W.shape[0]):
         for x in range(W.shape[1]):
             W_transposed[x, i] = W[i, x]
     at = Linearisation(
-        G, X, p, ss, sp, weights, bX, cross_ss, cross_sp, W, W_transposed, pull, pull_per_dp, a, P, norm_pull
-    )
+        G, X, p, ss, sp, weights, bX, cross_ss, cross_sp,
+        W, W_transposed, pull, pull_per_dp, a, P, norm_pull,
+    )  # fmt: skip
     return value, gradient, at
 
 
@@ -310,7 +325,10 @@ def enter(at, work):
 @_compiled
 def multiply(at, V, unit, work, out):
     """out = Hessian times the direction in the workspace."""
-    G, X, p, ss, sp, weights, bX, cross_ss, cross_sp, W, W_transposed, pull, pull_per_dp, a, P, norm_pull = at
+    (
+        G, X, p, ss, sp, weights, bX, cross_ss, cross_sp,
+        W, W_transposed, pull, pull_per_dp, a, P, norm_pull,
+    ) = at  # fmt: skip
     both, rows, factors, ds, change = work
     n, d = W.shape
     k = V.shape[0]
@@ -326,7 +344,7 @@ def multiply(at, V, unit, work, out):
         dp[i] = ds[i, i]
         dp_over_P[i] = dp[i] / P[i]
         a_dp_over_P[i] = a[i] * dp_over_P[i]
-    # Loops that write and read few arrays at a time: only then does the compiler use vector registers.
+    # Loops that write and read few arrays at a time: only these does the compiler vectorise.
     for i in range(n):
         norm_change, outgoing = 0.0, 0.0
         for j in range(n):
@@ -392,13 +410,13 @@ def solve(at, V, unit, work, shift, b, tolerance, most):
 
 @_compiled
 def correct(
-    differences, history_weights, c, absolute, relative, left_over, last_correction, iterations, most,
-    predicted, corrected, work, V, b, Q, unit,
+    differences, history_weights, c, absolute, relative, left_over, last_correction, iterations,
+    most, predicted, corrected, work, V, b, Q, unit,
 ):  # fmt: skip
-    """As `lib.descent.ndf.NDF._correct`: (how it ended, change, loss, gradient, iterations, products).
+    """As `lib.descent.ndf.NDF._correct`; first of what is returned is how it ended.
 
-    predicted, corrected: Weights that are written, the second with the new ones. LONG: a weight vector
-    is too long for the formulas of this file.
+    predicted, corrected: Weights that are written, the second with the new ones. LONG: a weight
+    vector is too long for the formulas of this file.
     """
     theta = corrected.theta
     N = theta.size
@@ -416,9 +434,11 @@ def correct(
         return LONG, change, 0.0, history, 0, total
     value, gradient, at = linearise(predicted.W, predicted.a, V, b, Q, unit)
     enter(at, work)
-    small, previous = left_over * absolute * math.sqrt(N), np.inf
+    small = left_over * absolute * math.sqrt(N)
+    previous = np.inf
     for iteration in range(iterations):
-        residual, square = np.empty(N), 0.0
+        residual = np.empty(N)
+        square = 0.0
         for i in range(N):
             residual[i] = -gradient[i] - (history[i] + change[i]) / c
             square += residual[i] * residual[i]

@@ -19,7 +19,18 @@ HALF_WIDTH = fmpq(1, 10**10)  # of the enclosures, relative: ten digits
 
 
 class Boundary(NamedTuple):
-    """A sign changes at a real n between low and high, exact rational numbers."""
+    """A sign changes at a real n between two exact rational numbers.
+
+    Attributes
+    ----------
+    low, high : flint.fmpq
+
+    Examples
+    --------
+    >>> from lib.proofs.boundaries import enclose_boundaries
+    >>> float(enclose_boundaries(50)[2].high) < 45
+    True
+    """
 
     low: fmpq
     high: fmpq
@@ -27,12 +38,31 @@ class Boundary(NamedTuple):
 
 @precise
 def enclose_boundaries(k):
-    """The `Boundary` of n_PC, n_= and n_CA for an integer k >= 3; Undecided where a sign is not
-    what it should be.
+    """The three `phase_boundaries` of k, enclosed to ten digits.
 
-    That n_CA is the only one follows from its formula. That n_PC and n_= are the only ones between
-    two integers is not proven here; `prove` at every integer shows that there is no other pair of
-    integers between which the sign differs.
+    That the third is the only one follows from its formula. That the first two are the only ones
+    between two integers is not proven here; ``prove`` at every integer shows that there is no other
+    pair of neighbours between which the sign differs.
+
+    Parameters
+    ----------
+    k : int
+        At least 3.
+
+    Returns
+    -------
+    tuple of three Boundary
+
+    Raises
+    ------
+    lib.proofs.enclosures.Undecided
+        Where a sign is not what it should be.
+
+    Examples
+    --------
+    >>> from lib.proofs.boundaries import enclose_boundaries
+    >>> [f"{float(boundary.low):.6f}" for boundary in enclose_boundaries(50)]
+    ['21.428236', '37.525729', '44.981544']
     """
     k = integer("k", k, least=3)
     perturbed_stable, losses_equal, copy_average_unstable = phase_boundaries(k)
@@ -44,11 +74,10 @@ def enclose_boundaries(k):
 
 
 def copy_average_sign(k, n):
-    """The sign of N_c(m) - (n - 1) at real n, m = k - n + 1: 1 where copy-average is a strict
-    minimum.
+    """The sign of N_c(m) - (n - 1) at real n: 1 where copy-average is a strict minimum.
 
-    The theorem on its spectrum: N_c(m) = (h'(1/2)) (1/B - 1), B = t h''(t) - h'(t) at t = 1 / (2m),
-    h = arcsin - id.
+    m = k - n + 1. The theorem on its spectrum: N_c(m) = (h'(1/2)) (1/B - 1), B = t h''(t) - h'(t)
+    at t = 1 / (2m), h = arcsin - id.
     """
     n = arb(n)
     t = 1 / (2 * (k - n + 1))

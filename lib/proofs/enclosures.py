@@ -24,7 +24,8 @@ def precise(function, bits=PRECISION):
 
     @functools.wraps(function)
     def wrapped(*arguments, **options):
-        before, ctx.prec = ctx.prec, bits
+        before = ctx.prec
+        ctx.prec = bits
         try:
             return function(*arguments, **options)
         finally:
@@ -34,9 +35,7 @@ def precise(function, bits=PRECISION):
 
 
 def newton(equations, guess, steps=5):
-    """A point near a zero, as exact numbers, by Newton's method from float64 accuracy; proves
-    nothing.
-    """
+    """A point near a zero, as exact numbers, by Newton's method from float64 accuracy; no proof."""
     x = [arb(entry) for entry in guess]
     for _ in range(steps):
         values, jacobian = equations(x)
@@ -49,8 +48,7 @@ def newton(equations, guess, steps=5):
 
 
 def krawczyk(equations, center):
-    """(zero, box): balls with the one zero of `equations` in a box around center; Undecided if the
-    test fails.
+    """(zero, box): balls with the one zero of `equations` in a box around center; or Undecided.
 
     equations: maps balls to (values, Jacobian as rows). With x the centre, X the box and Y any
     matrix, here near the inverse of the Jacobian J at x, the test is that K = x - Y f(x) + (1 - Y
@@ -84,13 +82,13 @@ def krawczyk(equations, center):
 
 
 def pivots(matrix):
-    """The diagonal of D in L D L^T of a symmetric matrix of balls, given as rows: one sign for each
-    eigenvalue's.
+    """The diagonal of D in L D L^T of a symmetric matrix of balls, given as rows.
 
     By Sylvester's law as many pivots are negative as eigenvalues are, whichever members the balls
     stand for. Undecided if one of them may be zero.
     """
-    rows, found = [list(row) for row in matrix], []
+    rows = [list(row) for row in matrix]
+    found = []
     for i in range(len(rows)):
         pivot = rows[i][i]
         if not (pivot > 0 or pivot < 0):

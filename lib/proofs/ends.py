@@ -26,21 +26,42 @@ from lib.loss import PopulationLoss
 from lib.networks import Network
 from lib.students.averaging import copy_average
 from lib.students.perturbed import erf_perturbed_copies, perturbed_network
-from lib.students.spectrum import Across, coupled, eigenvalues_of, perturbed_copies_spectrum, steps_along
+from lib.students.spectrum import (
+    Across,
+    coupled,
+    eigenvalues_of,
+    perturbed_copies_spectrum,
+    steps_along,
+)
 from lib.sweeps.run import certified_flow
 from lib.sweeps.table import data_file, read
 
-_NEAR = (
-    0.01  # of s_i a_i, the most that rho is: a_i and s_i are nearly those of theta* where M is used
-)
+# Of s_i a_i, the most that rho is: a_i and s_i are nearly those of theta* where M is used.
+_NEAR = 0.01
 _LARGEST_DENSE = 3000  # parameters
 _MARGIN = 1.03  # by how much that can raise M
 
 
 class End(NamedTuple):
-    """kind: the nearest known minimum, 'copy-average' or 'perturbed-copies'. distance: |delta| as
-    above, to be below `radius`, rho; excess: a bound on the loss above that of the minimum, to be
-    below `barrier`.
+    """How near a student is to a known minimum, by the measures above.
+
+    Attributes
+    ----------
+    kind : str
+        The nearest minimum, ``'copy-average'`` or ``'perturbed-copies'``.
+    distance, radius : float
+        ``|delta|``, and rho, which it is to be below.
+    excess, barrier : float
+        A bound on the loss above that of the minimum, and what it is to be below.
+    proven : bool
+        Whether the exact gradient flow from the student converges to the minimum; half of radius
+        and barrier is left to rounding.
+
+    Examples
+    --------
+    >>> from lib.proofs.ends import nearest_minimum
+    >>> nearest_minimum(copy_average([1, 1, 2]), k=4).kind
+    'copy-average'
     """
 
     kind: str
@@ -51,17 +72,32 @@ class End(NamedTuple):
 
     @property
     def proven(self):
-        """Whether the exact gradient flow from the student converges to the minimum; half is left
-        to rounding.
-        """
+        """Whether the exact flow converges to the minimum; half is left to rounding."""
         return self.distance < 0.5 * self.radius and self.excess < 0.5 * self.barrier
 
 
 def nearest_minimum(student, k):
-    """The `End` of an erf student (n, d) of k orthonormal teachers e_1, ..., e_k, 1 <= n <= k <= d.
+    """The known minimum nearest to an erf student, and whether the exact flow converges to it.
 
-    The minimum has its neurons and teachers in the order that suits, and (w, a) = (-w, -a). radius
-    and barrier are 0 if it is no strict minimum.
+    Parameters
+    ----------
+    student : Network (n, d)
+        ``1 <= n <= k <= d``.
+    k : int
+        The teacher neurons are e_1, ..., e_k.
+
+    Returns
+    -------
+    End
+        For the minimum with its neurons and teachers in the order that suits, and (w, a) = (-w,
+        -a). radius and barrier are 0 if it is no strict minimum.
+
+    Examples
+    --------
+    >>> from lib.proofs.ends import nearest_minimum
+    >>> near = copy_average([1, 1, 2]).ravel() + 1e-8
+    >>> nearest_minimum(Network.unravel(near, n=3, d=4), k=4).proven
+    True
     """
     W, a = np.where(student.a < 0.0, -1.0, 1.0)[:, None] * student.W, np.abs(student.a)
     L = PopulationLoss(Network.orthonormal(k, student.d), kernels.erf)
@@ -85,7 +121,7 @@ def nearest_minimum(student, k):
 def polish(L, student, steps=4):
     """The student after Newton steps that keep the digits of soft directions.
 
-    With the complete Hessian where it is small enough, else by conjugate gradients to the last digit.
+    With the whole Hessian where it is small enough, else by conjugate gradients to the last digit.
     """
     for _ in range(steps):
         gradient = L.gradient(student).ravel()
@@ -94,8 +130,8 @@ def polish(L, student, steps=4):
         if gradient.size <= _LARGEST_DENSE:
             step = np.linalg.solve(L.hessian(student), gradient)
         else:
-            hessian, tolerance = L.hessian_operator(student), 1e-14 * np.linalg.norm(gradient)
-            step, _ = hessian.solve(0.0, gradient, tolerance)
+            tolerance = 1e-14 * np.linalg.norm(gradient)
+            step, _ = L.hessian_operator(student).solve(0.0, gradient, tolerance)
         if step is None:  # the Hessian is not positive definite: no minimum is near
             break
         student = Network.unravel(student.ravel() - step, student.n, student.d)
@@ -117,14 +153,13 @@ def output_sizes(net):
 
 
 def third_derivatives(a, s, loss):
-    """A bound on |D^3 L[u, v, w]| over u, v, w of length 1 in the norm above, near a student of
-    a_i, s_i and this loss.
+    """A bound on |D^3 L[u, v, w]| near a student of a_i, s_i and this loss.
 
-    With f = sum_i a_i sigma(w_i . x) and r = f - f*, D^3 L[u, v, w] is twice the mean of r f'''[u,
-    v, w] + f'[u] f''[v, w] + f'[v] f''[w, u] + f'[w] f''[u, v]. By Cauchy and Schwarz it is enough
-    to bound the mean squares of f', f'', f''', where |sigma'| <= c, |sigma''| <= c / sqrt(e),
-    |sigma'''| <= c with c = sqrt(2 / pi), and the mean square of a product of 1, 2, 3 linear forms
-    of length 1 is at most 1, 3, 15.
+    u, v, w have length 1 in the norm above. With f = sum_i a_i sigma(w_i . x) and r = f - f*, D^3
+    L[u, v, w] is twice the mean of r f'''[u, v, w] + f'[u] f''[v, w] + f'[v] f''[w, u] + f'[w]
+    f''[u, v]. By Cauchy and Schwarz it is enough to bound the mean squares of f', f'', f''', where
+    |sigma'| <= c, |sigma''| <= c / sqrt(e), |sigma'''| <= c with c = sqrt(2 / pi), and the mean
+    square of a product of 1, 2, 3 linear forms of length 1 is at most 1, 3, 15.
     """
     c, bent = math.sqrt(2 / math.pi), math.sqrt(3 / math.e)
     first = math.sqrt(len(a) * (1 + c**2))
@@ -134,9 +169,7 @@ def third_derivatives(a, s, loss):
 
 
 def _copy_average(W, k):
-    """The optimal copy-average whose averager is the neuron that more teachers than others have
-    most of.
-    """
+    """The optimal copy-average whose averager has most of more teachers than any other neuron."""
     n, d = W.shape
     averager = int(np.bincount(W[:, :k].argmax(axis=0), minlength=n).argmax())
     copies = np.delete(np.arange(n), averager)
@@ -182,9 +215,7 @@ def copy_average_softest(k, n, d):
 
 @functools.lru_cache(1024)
 def perturbed_copies_softest(k, n, d):
-    """At most lambda at perturbed copies: the smallest eigenvalue over the largest weight of the
-    norm.
-    """
+    """At most lambda at perturbed copies: least eigenvalue over the norm's largest weight."""
     smallest = min(block.eigenvalues[0] for block in perturbed_copies_spectrum(k, n, d))
     return smallest / erf_perturbed_copies(k, n).a ** 2  # a > 1 > s
 

@@ -1,5 +1,4 @@
-"""Perturbed copies of one pair (k, n), proven: that they exist, what their Hessian is, and whether
-they win.
+"""Perturbed copies of one pair (k, n), proven: they exist, what their Hessian is, whether they win.
 
 In the ball coordinates y = w / sqrt(1 + |w|^2) neuron i has the component A on its own teacher, B
 on another copied and G on an uncopied one, and the outgoing weight a. With p_j = e_j / sqrt 2,
@@ -21,10 +20,29 @@ from lib.students.perturbed import erf_perturbed_copies
 
 
 class Verdict(NamedTuple):
-    """What is proven for a pair. kind: 'strict minimum' or 'saddle'; negative: how many negative
-    eigenvalues the Hessian has; block: where they are, '' for none. better: 'perturbed copies' or
-    'copy-average', the smaller loss. A, B, G, a: balls with the four numbers, in the coordinates of
-    the ball. difference: a ball with L_PC - L_CA.
+    """What is proven for a pair (k, n).
+
+    Attributes
+    ----------
+    k, n : int
+    kind : str
+        ``'strict minimum'`` or ``'saddle'``.
+    negative : int
+        How many negative eigenvalues the Hessian has.
+    block : str
+        The blocks they are in, empty if there are none.
+    better : str
+        ``'perturbed copies'`` or ``'copy-average'``, whose loss is smaller.
+    A, B, G, a : flint.arb
+        Balls with the four numbers, in ``y = w / sqrt(1 + |w|^2)``.
+    difference : flint.arb
+        A ball with ``L_PC - L_CA``.
+
+    Examples
+    --------
+    >>> from lib.proofs.perturbed import prove
+    >>> prove(50, 20).negative
+    19
     """
 
     k: int
@@ -42,8 +60,33 @@ class Verdict(NamedTuple):
 
 @precise
 def prove(k, n):
-    """The `Verdict` for integers 2 <= n < k; Undecided if the balls do not settle every question of
-    it.
+    """What perturbed copies of n student and k teacher neurons are under erf, proven.
+
+    Parameters
+    ----------
+    k, n : int
+        ``2 <= n < k``.
+
+    Returns
+    -------
+    Verdict
+
+    Raises
+    ------
+    lib.proofs.enclosures.Undecided
+        If the balls do not settle every question.
+
+    Notes
+    -----
+    A zero of four equations in balls of 320 bits (Johansson 2017) by Krawczyk's test, and the signs
+    of the Hessian's blocks there.
+
+    Examples
+    --------
+    >>> from lib.proofs.perturbed import prove
+    >>> verdict = prove(50, 25)
+    >>> verdict.kind, verdict.better
+    ('strict minimum', 'copy-average')
     """
     n = integer("n", n, least=2)
     k = integer("k", k, least=n + 1)
@@ -79,8 +122,7 @@ class Point(NamedTuple):
 
 
 def enclosure(k, n):
-    """(point, box): the `Point` of perturbed copies, and balls for A, B, G, a in which there is no
-    other.
+    """(point, box): the `Point` of perturbed copies, and balls for A, B, G, a with no other.
 
     Undecided unless it is proven to exist, with A > G > 0 > B and a > 1, for each n of the ball.
     """
@@ -99,9 +141,7 @@ def enclosure(k, n):
 
 
 def products(point):
-    """C_0 = |y_i|^2, C = y_i . y_i' and the D = y_i . p_j of own, other copied and uncopied
-    teachers.
-    """
+    """C_0 = |y_i|^2, C = y_i . y_i' and D = y_i . p_j of own, other copied, uncopied teachers."""
     k, n, A, B, G, _ = point
     own = A**2 + (n - 1) * B**2 + (k - n) * G**2
     other = 2 * A * B + (n - 2) * B**2 + (k - n) * G**2
@@ -122,8 +162,7 @@ def curvature(t):
 def equations(x, k, n):
     """The four equations f = 0 at x = (A, B, G, a), and their Jacobian as rows.
 
-    They are the derivatives of (pi/2) L in A, B, G, a, divided by 2 n a, 2 n (n-1) a, 2 n (k-n) a,
-    2 n.
+    The derivatives of (pi/2) L in A, B, G, a, over 2 n a, 2 n (n - 1) a, 2 n (k - n) a and 2 n.
     """
     A, B, G, a = x
     C0, C, D = products(Point(k, n, A, B, G, a))
@@ -156,9 +195,7 @@ def equations(x, k, n):
 
 
 def signs(point):
-    """(name, number of negative eigenvalues, multiplicity) for every block of the Hessian in R^d, d
-    > k.
-    """
+    """(name, negative eigenvalues, multiplicity) for each block of the Hessian in R^d, d > k."""
     k, n = int(float(point.k)), int(float(point.n))
     blocks = [
         ("trivial", trivial(point), 1),
@@ -172,10 +209,10 @@ def signs(point):
 
 
 def scalars(point, k, n):
-    """The six blocks of one number: second derivatives of (pi/2) L along unit vectors in y, and
-    multiplicities.
+    """The six blocks of one number, with their multiplicities.
 
-    The multiplicity outside is that of one direction that no teacher sees; there are d - k of them.
+    Second derivatives of (pi/2) L along unit vectors in y. The multiplicity outside is that of one
+    direction that no teacher sees; there are d - k of them.
     """
     a = point.a
     C0, C, D = products(point)
@@ -194,9 +231,7 @@ def scalars(point, k, n):
 
 
 def trivial(point):
-    """Second derivatives of (pi/2) L among the four numbers: the Jacobian of the equations,
-    undivided.
-    """
+    """Second derivatives of (pi/2) L in the four numbers: the equations' Jacobian, undivided."""
     k, n, *x = point
     _, jacobian = equations(x, k, n)
     a = x[3]
@@ -220,13 +255,8 @@ def standard(point):
     # omega xi_i is the change of y_i . y_i, halved, and chi (xi_i + xi_j) that of y_i . y_j.
     omega = (A, (n - 1) * B, -B, m * G, arb(0))
     chi = (B, A + (n - 2) * B, A - 2 * B, m * G, arb(0))
-    total = (
-        arb(1),
-        arb(-1),
-        n - 1,
-        arb(0),
-        arb(0),
-    )  # the change of sum_i y_i on teacher j, over xi_j
+    # The change of sum_i y_i on teacher j, over xi_j.
+    total = (arb(1), arb(-1), n - 1, arb(0), arb(0))
     half = arb(0.5).sqrt()
     teachers = (
         half * slope(D[0]),

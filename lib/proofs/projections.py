@@ -1,5 +1,4 @@
-"""Copy-average is the best function of k - 1 projections for k = 3, proven by dividing a sphere
-into boxes.
+"""Copy-average is the best function of k - 1 projections, k = 3: a sphere divided into boxes.
 
 A student of n neurons is a function of the n numbers w_i . x. With P the projection onto their
 span, the best function of them is E[f* | P x], and for erf and orthonormal teachers it leaves
@@ -88,7 +87,8 @@ def psi(t):
     length = Jet.constant(0, size)
     for x in coordinates:
         length += x * x
-    half, total = length.inverse() * Jet.constant(-0.5, size), Jet.constant(0, size)
+    half = length.inverse() * Jet.constant(-0.5, size)
+    total = Jet.constant(0, size)
     for x in coordinates:
         total += (Jet.constant(0.5, size) + x * x * half).arcsin()
     for x, y in itertools.combinations(coordinates, 2):
@@ -103,16 +103,37 @@ def copy_average_psi(k):
 
 @functools.partial(precise, bits=64)
 def prove_best_of_projections(k):
-    """The number of boxes that prove: no function of k - 1 projections is better than copy-average;
-    k = 3.
+    """Prove that no function of k - 1 projections is better than copy-average; k = 3.
 
-    By symmetry the largest |q_i| is q_1 > 0, and the others descend: with q = (1, t) / length all t
-    lie in [-1, 1] and t_1 >= t_2 >= ... In a box around copy-average, t = (0, ..., 0, -1), the
-    Hessian of Psi is negative definite, and its gradient at copy-average vanishes, because q ->
-    (-q_k, -q_2, ..., -q_(k-1), -q_1) leaves Psi and copy-average alone and reverses every
-    direction. In every other box Psi is smaller than there. Undecided if a box stays undecided, as
-    it must for k >= 5, where the claim is false. At k = 4 the smallest curvature, 0.012, asks for
-    more boxes than this allows.
+    Parameters
+    ----------
+    k : int
+        3: for k >= 5 the claim is false, and at k = 4 the smallest curvature, 0.012, asks for more
+        boxes than this allows.
+
+    Returns
+    -------
+    int
+        The number of boxes that prove it.
+
+    Raises
+    ------
+    lib.proofs.enclosures.Undecided
+        If a box stays undecided.
+
+    Notes
+    -----
+    By symmetry the largest ``|q_i|`` is q_1 > 0, and the others descend: with ``q = (1, t) /
+    length`` all t lie in [-1, 1] and t_1 >= t_2 >= ... In a box around copy-average, t = (0, ...,
+    0, -1), the Hessian of Psi is negative definite, and its gradient at copy-average vanishes,
+    because ``q -> (-q_k, -q_2, ..., -q_(k-1), -q_1)`` leaves Psi and copy-average alone and
+    reverses every direction. In every other box Psi is smaller than there.
+
+    Examples
+    --------
+    >>> from lib.proofs.projections import prove_best_of_projections
+    >>> prove_best_of_projections(3) > 0
+    True
     """
     k = integer("k", k, least=3)
     best = copy_average_psi(k)
@@ -131,9 +152,7 @@ def prove_best_of_projections(k):
 
 
 def _divide(box, settled):
-    """The number of boxes into which `box` is divided until each is `settled`; Undecided if that
-    takes too many.
-    """
+    """The number of boxes into which `box` is divided until each is `settled`; or Undecided."""
     boxes, done = [box], 0
     while boxes:
         box, done = boxes.pop(), done + 1
@@ -151,9 +170,7 @@ def _divide(box, settled):
 
 
 def is_smaller(box, best):
-    """Whether Psi is proven to be below `best` on the box: its value at the middle, and the largest
-    slope.
-    """
+    """Whether Psi is proven below `best` on the box: by its middle value and largest slope."""
     middle = [x.mid() for x in box]
     value, _ = value_and_slope(middle)
     _, slope = value_and_slope(box)
@@ -163,10 +180,10 @@ def is_smaller(box, best):
 
 
 def value_and_slope(t):
-    """Psi at q = (1, t) / length, and its gradient in t: -(2 / N) (S u - u (u . S u) / N) without
-    its first entry.
+    """Psi at q = (1, t) / length, and its gradient in t.
 
-    u = (1, t), N = |u|^2, and S_ij is the derivative of arcsin(P_ij / 2) in P_ij.
+    The gradient is -(2 / N) (S u - u (u . S u) / N) without its first entry; u = (1, t), N = |u|^2,
+    and S_ij is the derivative of arcsin(P_ij / 2) in P_ij.
     """
     u, size = [arb(1), *t], range(len(t) + 1)
     N = sum(x * x for x in u)

@@ -1,8 +1,7 @@
-"""The tables of what is proven: all pairs 2 <= n < k <= 100, and the boundaries of every k from 3
-to 100.
+"""The tables of what is proven: all pairs 2 <= n < k <= 100, the boundaries of all k <= 100.
 
     python -m lib.proofs book/data
-    python -m lib.proofs book/data --ends     # where the flows of k = 10, 20, 50 end
+    python -m lib.proofs book/data --ends     # where the flows of k = 10, 20, 50, 100 end
 
 Every finished row is appended at once; the same command again continues where it was stopped. A
 number in a table differs from the true one by less than 3 parts in 10^16, the signs and the kinds
@@ -42,9 +41,7 @@ class Proofs(NamedTuple):
 
 @precise
 def nearest(ball):
-    """The float64 that every member of the ball rounds to, or a neighbour; Undecided if the ball is
-    wider.
-    """
+    """The float64 that all of the ball rounds to, or a neighbour; Undecided if it is wider."""
     found = float(ball.mid())
     if not (arb(found) * (1 + arb(0, 2.0**-52))).contains(ball):
         raise Undecided(f"{ball} is too wide for a float64")
@@ -58,9 +55,7 @@ def pair_row(k, n):
 
 
 def boundaries_row(k):
-    """The row of k: the boundaries within one part in 10^10, after it has been proven that they
-    are.
-    """
+    """The row of k: the boundaries, proven to be within one part in 10^10."""
     enclose_boundaries(k)
     return [k, *phase_boundaries(k)]
 
@@ -80,9 +75,7 @@ def all_proofs(largest=LARGEST):
 
 
 def end_row(k, n, seed):
-    """The row of a flow: its end, and how much of what is allowed its distance and its excess take
-    up.
-    """
+    """The row of a flow: its end, with distance and excess as parts of what is allowed."""
     end = end_of_flow(k, n, seed)
     if not end.proven:
         raise Undecided(
@@ -112,8 +105,7 @@ def all_ends(ks=(10, 20, 50, 100)):
 
 
 def read(path, columns):
-    """The rows of a table as dictionaries of strings, whole lines only; [] if there is no such
-    file.
+    """The rows of a table as dictionaries of strings, whole lines only; [] without the file.
 
     Raises ValueError for a file that is no such table.
     """
@@ -155,18 +147,22 @@ def _line(values):
     return text.getvalue()
 
 
-def main(arguments=None):
-    parser = argparse.ArgumentParser(
-        prog="python -m lib.proofs", description=__doc__.partition("\n")[0]
+def parser():
+    command = argparse.ArgumentParser(
+        prog="python -m lib.proofs", description="The tables of what is proven."
     )
-    parser.add_argument("folder", type=Path, help="where the tables are, or will be: book/data")
-    parser.add_argument(
+    command.add_argument("folder", type=Path, help="where the tables are, or will be: book/data")
+    command.add_argument(
         "--largest", type=int, default=LARGEST, help="largest k (default: %(default)s)"
     )
-    parser.add_argument(
+    command.add_argument(
         "--ends", action="store_true", help="instead, where the stored flows end (half an hour)"
     )
-    options = parser.parse_args(arguments)
+    return command
+
+
+def main(arguments=None):
+    options = parser().parse_args(arguments)
     for proofs in (all_ends(),) if options.ends else all_proofs(options.largest):
         write(proofs, options.folder, lambda keys: _progress(keys, len(keys)))
 

@@ -1,1 +1,3 @@
-"""Who a student can be: copies and averages, in closed form or solved in a few numbers, and how to tell them."""
+"""Who a student can be: copies and averages, in closed form or solved in a few numbers, and how to
+tell them.
+"""

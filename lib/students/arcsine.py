@@ -31,7 +31,7 @@ def jets(t):
 
 
 def decimal_slopes(t):
-    """h' and h - t h' at Decimals t (m,), |t| <= 0.6, in the digits of the current context, up to 26."""
+    """h' and h - t h' at Decimals t (m,), |t| <= 0.6, in the context's digits, up to 26."""
     slope, rest = np.zeros_like(t), np.zeros_like(t)
     for q, c in zip(*_decimal_coefficients(), strict=True):
         slope, rest = slope * t**2 + q * c, rest * t**2 + (1 - q) * c

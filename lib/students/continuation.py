@@ -11,8 +11,11 @@ import numpy as np
 
 
 class Settling(NamedTuple):
-    """When `newton` ends. near: after a step of this size the next one, quadratically smaller, ends
-    in rounding. most: steps. far: a step of this size, or not finite, tells that the start led nowhere.
+    """When `newton` ends.
+
+    near: the root of the rounding errors; after a step of this size the next one, quadratically
+    smaller, ends in them. most: steps; from a guess that takes more, a nearer one is worth trying.
+    far: a step of this size, or one that is not finite, tells that the start led nowhere.
     """
 
     near: float
@@ -21,7 +24,10 @@ class Settling(NamedTuple):
 
 
 class Pace(NamedTuple):
-    """The steps of `follow`: first, growth after a success, longest, shortest; failures halve them."""
+    """Steps of `follow`: first, growth after a success, longest, shortest; failures halve them.
+
+    They decide how many points are solved for on the way, not what the last one is.
+    """
 
     first: float
     growth: float
@@ -72,7 +78,8 @@ def follow(solve, theta, here, target, pace, close, chart=_THETA_ITSELF):
     the guess may be on another, and the steps become shorter.
     """
     at = chart.coordinates(theta)
-    slope, step = np.zeros_like(at), pace.first
+    slope = np.zeros_like(at)
+    step = pace.first
     while here < target:
         there = min(here + step, target)
         guess = at + slope * (there - here)

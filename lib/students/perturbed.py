@@ -3,8 +3,8 @@
 n neurons each copy one of k orthonormal teachers and share the k - n others evenly. By symmetric
 criticality a critical point of the loss restricted to such students is one of the whole loss.
 
-For erf the loss is the sum over odd orders of lib.students.arcsine, in y = w / sqrt(1 + |w|^2) and p_j = e_j / sqrt 2.
-For other kernels see lib.students.symmetric.
+For erf the loss is the sum over odd orders of lib.students.arcsine, in y = w / sqrt(1 + |w|^2) and
+p_j = e_j / sqrt 2. For other kernels see lib.students.symmetric.
 """
 
 import decimal
@@ -22,14 +22,19 @@ from lib.students.continuation import Chart, Pace, Settling, follow, newton
 from lib.students.symmetric import Classes, checked_flipped, symmetric_copies
 
 _S = math.sqrt(0.5)  # |p_j|
+# near: the root of float64's 1e-16. most: on the way to n = 3 at k = 1000, and to n = 100 at
+# k = 10^6, no point takes more than 9.
 _SETTLING = Settling(near=1e-8, most=10)
 _PACE = Pace(first=0.2, growth=1.5, longest=1.0, shortest=1e-4)  # in log n
 
 
 class PerturbedCopies(NamedTuple):
-    """The 4 numbers of perturbed copies, w_i = alpha e_i + beta sum_{j <= n, j != i} e_j + gamma sum_{j > n} e_j
-    with outgoing weight a, their loss, and excess: what the loss exceeds (k - n) (2/pi) (pi/6 - 1/2) by,
-    as `group_excess(k - n + 1)` is for copy-average. The losses, order k, agree but for their excess, order 1.
+    """The 4 numbers of perturbed copies under erf, and their loss.
+
+    ``w_i = alpha e_i + beta sum_{j <= n, j != i} e_j + gamma sum_{j > n} e_j``, with outgoing
+    weight a. excess: what the loss exceeds ``(k - n) (2/pi) (pi/6 - 1/2)`` by, as ``group_excess(k
+    - n + 1)`` is for copy-average. The two losses are of order k and agree but for their excess, of
+    order 1.
     """
 
     alpha: float
@@ -41,18 +46,49 @@ class PerturbedCopies(NamedTuple):
 
 
 def perturbed_copies(kernel, k, n, d=None, flipped=0):
-    """The student of n perturbed copies: each copies a teacher and all share the k - n others.
+    """The student of n perturbed copies: each copies a teacher neuron, all share the k - n others.
 
-    Neuron i copies teacher i of e_1, ..., e_k; see `PerturbedCopies` for erf, `lib.students.symmetric` for others.
-    The last `flipped` of the neurons copy with the opposite sign, w_i near -e_i, which has its reason
-    where sigma(-y) = sigma(y) - y: relu, softplus, gelu. Such points exist for some n and `flipped` only.
-    Returns a Network (n, d), d = k if None, with a = 1 for relu; the teacher itself at n = k. It is a
-    critical point, and a minimum only for n large enough (theory: for erf n >= 22 at k = 50).
-    The gradient is zero to rounding of the weights: for erf |gradient| <= sqrt(n) max(1e-12, 5e-15 a sqrt(k)),
-    where a is huge if n is small: 5884 at k = 1000, n = 3; for relu it is <= 1e-12 sqrt(n) up to k = 50,
-    1e-11 sqrt(n) at k = 100 and 3e-9 sqrt(n) at k = 1000, n = 2, where the neurons are nearly parallel.
-    Raises ValueError unless kernel is a Kernel, 2 <= n <= k <= d and 0 <= flipped <= n (0 for erf), and where
-    no such point is found.
+    Student neuron i copies teacher neuron i of e_1, ..., e_k. A critical point, and a minimum only
+    where n is large enough: for erf from `phase_boundaries` on, n >= 22 at k = 50.
+
+    Parameters
+    ----------
+    kernel : kernels.Kernel
+    k, n : int
+        Teacher and student neurons, ``2 <= n <= k``.
+    d : int
+        Input dimension, at least k; d = k if None.
+    flipped : int
+        How many student neurons, the last ones, copy with the opposite sign, w_i near -e_i. Such
+        points exist for some n only, and where ``sigma(-y) = sigma(y) - y``: relu, softplus, gelu;
+        0 for erf.
+
+    Returns
+    -------
+    Network (n, d)
+        With a = 1 for relu; the teacher at n = k.
+
+    Raises
+    ------
+    ValueError
+        Where no such point is found.
+
+    Notes
+    -----
+    For erf solved in four numbers, for others in those of ``lib.students.symmetric``, by
+    continuation from n = k. The gradient is zero to rounding of the weights: for erf ``|gradient|
+    <= sqrt(n) max(1e-12, 5e-15 a sqrt(k))``, where a is huge if n is small, 5884 at k = 1000, n =
+    3; for relu ``1e-12 sqrt(n)`` up to k = 50, ``1e-11 sqrt(n)`` at k = 100 and ``3e-9 sqrt(n)`` at
+    k = 1000, n = 2, where the neurons are nearly parallel.
+
+    Examples
+    --------
+    >>> student = perturbed_copies(kernels.erf, k=8, n=6)
+    >>> L = PopulationLoss(Network.orthonormal(8), kernels.erf)
+    >>> bool(np.abs(L.gradient(student).ravel()).max() < 1e-11)
+    True
+    >>> f"{L(student):.4f} {copy_average_loss([1, 1, 1, 1, 1, 3]):.4f}"
+    '0.0414 0.0406'
     """
     instance("kernel", kernel, Kernel)
     n = integer("n", n, least=2)
@@ -68,24 +104,28 @@ def perturbed_copies(kernel, k, n, d=None, flipped=0):
 
 @np.errstate(over="ignore", invalid="ignore")  # a guess far off overflows, and is refused
 def erf_perturbed_copies(k, n):
-    """`PerturbedCopies` under erf for real 2 <= n < k, by continuation in n from the teacher at n = k.
+    """The `PerturbedCopies` for real 2 <= n < k, by continuation in n from the teacher at n = k.
 
     For k >= 22 the branch folds below n = 2.18 (n = 2.034 at k = 50) and returns to n = 2, where an
-    asymptotic guess replaces the continuation; between 2 and the fold, ValueError. Cost independent
-    of k and n; accurate up to k = 1e18.
+    asymptotic guess replaces the continuation; between 2 and the fold, ValueError. The cost does
+    not depend on k and n; accurate up to k = 1e18.
     """
     k, n = float(k), float(n)
     if not 2.0 <= n < k < math.inf:
         raise ValueError(f"n must be at least 2 and below k = {k}, got {n}")
-    # At n = 2 and large k: a = k / 2, y_1 - y_2 = (e_1 - e_2) / sqrt(k), and the linear part matched.
-    theta = _newton([(math.sqrt(k) + 2 * _S) / 4, 0.0, 0.0, k / 2], k, n) if n == 2.0 else _continue_from_teacher(k, n)
+    if n == 2.0:
+        # At large k: a = k / 2, y_1 - y_2 = (e_1 - e_2) / sqrt(k), and the linear part matched.
+        theta = _newton([(math.sqrt(k) + 2 * _S) / 4, 0.0, 0.0, k / 2], k, n)
+    else:
+        theta = _continue_from_teacher(k, n)
     if theta is None or not _is_perturbed_copies(theta, n):
-        raise ValueError(f"n must be where perturbed copies exist: none were found for k = {k:g}, n = {n:g}")
+        where = f"k = {k:g}, n = {n:g}"
+        raise ValueError(f"n must be where perturbed copies exist: none were found for {where}")
     return _numbers(*_polished(theta, k, n), k, n)
 
 
 def perturbed_network(numbers, d, teachers, copied):
-    """Network (len(copied), d): neuron i copies coordinate copied[i], all share the rest of teachers."""
+    """The Network (n, d) whose neuron i copies coordinate copied[i], (n,); all share the others."""
     n = len(copied)
     W = np.zeros((n, d))
     W[:, teachers] = numbers.gamma
@@ -94,10 +134,10 @@ def perturbed_network(numbers, d, teachers, copied):
     return Network(W, np.full(n, numbers.a))
 
 
-# The reduced problem. theta = (A, rho, sigma, a), where (A, B, G) = a y are the weights of neuron i on
-# its own, another copied and an uncopied teacher, and the linear part of the student misses that of
-# the teachers by rho = A + (n - 1) B - 1/sqrt 2 on each copied and sigma = n G - 1/sqrt 2 on each
-# uncopied one. With m = k - n,
+# The reduced problem. theta = (A, rho, sigma, a), where (A, B, G) = a y are the weights of neuron i
+# on its own, another copied and an uncopied teacher, and the linear part of the student misses that
+# of the teachers by rho = A + (n - 1) B - 1/sqrt 2 on each copied and sigma = n G - 1/sqrt 2 on
+# each uncopied one. With m = k - n,
 #   (pi/2) (L / n) = rho^2 + (m/n) sigma^2 + a^2 [h(C_0) + (n - 1) h(C)]
 #                    - 2 a [h(D_A) + (n - 1) h(D_B) + m h(D_G)] + constant,    h(t) = arcsin t - t,
 # C_0 = |y|^2, C = y_i . y_j, D = y . p_j. All terms are of order 1 or smaller: k / n may be 1e7.
@@ -115,7 +155,7 @@ def _slopes_of_weights(n):
 
 
 def _products(z, k, n):
-    """The matrices of |z|^2 and z_i . z_j as quadratic forms in z = (A, B, G), applied to z: (2, 3)."""
+    """The matrices of |z|^2 and z_i . z_j, forms in z = (A, B, G), applied to z: (2, 3)."""
     A, B, G = z
     return np.array([[A, (n - 1) * B, (k - n) * G], [B, A + (n - 2) * B, (k - n) * G]])
 
@@ -123,8 +163,8 @@ def _products(z, k, n):
 def _terms(theta, k, n, p=_S):
     """Each term is weight a^e h(T / a^e) with T quadratic (e = 2) or linear (e = 1) in (A, B, G).
 
-    e, weight and t = T / a^e (5,), dT / dtheta (5, 4), and the weights stiff (4,) of theta^2 / 2. Numbers may be
-    floats or Decimals, with p = 1 / sqrt 2.
+    e, weight and t = T / a^e (5,), dT / dtheta (5, 4), and the weights stiff (4,) of theta^2 / 2.
+    Numbers may be floats or Decimals, with p = 1 / sqrt 2.
     """
     z = _weights(theta, n, p)
     Mz = _products(z, k, n)
@@ -159,18 +199,21 @@ def _derivatives(theta, k, n):
 
 
 def _polished(theta, k, n):
-    """theta and (A, B, G) as Decimals, by two steps of Newton's method with a gradient of 30 digits.
+    """theta and (A, B, G) as Decimals, by two Newton steps with a gradient of 30 digits.
 
-    Where a is large the gradient is a small difference of large terms: floats leave 9 digits at k = 10^6, n = 3.
+    Where a is large the gradient is a small difference of large terms: floats leave 9 digits at
+    k = 10^6, n = 3.
     """
     inverse = np.linalg.inv(_derivatives(theta, k, n)[1])
     with decimal.localcontext(decimal.Context(prec=30)):
-        k, n, p = decimal.Decimal(k), decimal.Decimal(n), decimal.Decimal("0.5").sqrt()
+        k, n = decimal.Decimal(k), decimal.Decimal(n)
+        p = decimal.Decimal("0.5").sqrt()
         theta = np.array([decimal.Decimal(entry) for entry in theta])
         for _ in range(2):
             e, weight, t, dT, stiff = _terms(theta, k, n, p)
             gradient = _gradient(theta, e, weight, dT, stiff, *decimal_slopes(t))
-            theta = theta - [decimal.Decimal(step) for step in (inverse @ gradient.astype(float)).tolist()]
+            steps = inverse @ gradient.astype(float)
+            theta = theta - [decimal.Decimal(step) for step in steps.tolist()]
         return theta, _weights(theta, n, p)
 
 
@@ -191,7 +234,7 @@ def _relative_size(step, theta):
 
 
 def _continue_from_teacher(k, n):
-    """theta at n, by secant steps in log n from the limit (1/sqrt 2, 0, 0, 1) of n -> k; None if stuck."""
+    """theta at n, by secant steps in log n from (1/sqrt 2, 0, 0, 1), the limit n -> k; or None."""
     target = math.log1p((k - n) / n)
 
     def solve(there, guess):
@@ -201,7 +244,8 @@ def _continue_from_teacher(k, n):
     def close(found, guess):
         return np.abs(found - guess).max() < 0.15
 
-    return follow(solve, np.array([_S, 0.0, 0.0, 1.0]), 0.0, target, _PACE, close, Chart(_log, _exp))
+    start = np.array([_S, 0.0, 0.0, 1.0])
+    return follow(solve, start, 0.0, target, _PACE, close, Chart(_log, _exp))
 
 
 def _log(theta):
@@ -223,12 +267,12 @@ def _is_perturbed_copies(theta, n):
 
 
 def _numbers(theta, weights, k, n):
-    """PerturbedCopies of theta and (A, B, G); the excess is a sum of terms that are small themselves."""
+    """PerturbedCopies of theta and (A, B, G); the excess is a sum of terms that are small."""
     rho, sigma, a = (float(entry) for entry in theta[1:])
     y = (weights / theta[3]).astype(float)
     squared_norm, C = _products(y, k, n) @ y
     other = (n - 1) * y[1] ** 2 + (k - n) * y[2] ** 2
-    # c_q (a^2 |y|^2q - 2 a (A/a)^q 2^-q/2 + 2^-q), first with |y| for A / a, then what that changed.
+    # c_q (a^2 |y|^2q - 2 a (A/a)^q 2^-q/2 + 2^-q), first with |y| for A / a, then the correction.
     power, teachers = math.sqrt(squared_norm) ** ORDERS, _S**ORDERS
     change = np.expm1(0.5 * ORDERS * math.log1p(-other / squared_norm))
     own = COEFFICIENTS @ ((a * power - teachers) ** 2 - 2 * a * teachers * power * change)

@@ -1,9 +1,9 @@
 """Which of the named configurations a student is, up to the order of its neurons and inputs.
 
-Copy-average and perturbed copies have modules of their own. Channel: two neurons with one incoming vector
-whose outgoing weights have opposite signs. Under relu a neuron counts by the product of its weights only,
-neurons with one direction add up to one neuron, and neurons without strength, or without incoming
-weights, do nothing: what is left is compared.
+Copy-average and perturbed copies have modules of their own. Channel: two neurons with one incoming
+vector whose outgoing weights have opposite signs. Under relu a neuron counts by the product of its
+weights only, neurons with one direction add up to one neuron, and neurons without strength, or
+without incoming weights, do nothing: what is left is compared.
 """
 
 import math
@@ -26,8 +26,27 @@ _NO_STRENGTH = 1e-3  # |a| |w|, where a teacher has 1
 
 
 class Configuration(NamedTuple):
-    """What `identify` found. kind: 'copy-average', 'copy-average-like', 'perturbed-copies', 'channel',
-    'wrong-sign', 'dead' or 'other'; sizes and deviation: see `identify`; neurons: how many the student amounts to.
+    """What `identify` found.
+
+    Attributes
+    ----------
+    kind : str
+        ``'copy-average'``, ``'copy-average-like'``, ``'perturbed-copies'``, ``'channel'``,
+        ``'wrong-sign'``, ``'dead'`` or ``'other'``.
+    sizes : tuple of int
+        For ``'copy-average'`` under erf, the ascending group sizes. Under other kernels an entry
+        for each neuron: 1 for a copy, -1 for a flipped one, for an average the number of teacher
+        neurons that have no copy. Else ().
+    deviation : float
+        The largest relative distance of a w_i or a_i from the configuration named; for ``'other'``
+        from the nearest one, inf if none applies.
+    neurons : int
+        How many the student amounts to: under relu fewer than n if some are collinear or dead.
+
+    Examples
+    --------
+    >>> identify(copy_average([1, 2, 2])).sizes
+    (1, 2, 2)
     """
 
     kind: str
@@ -40,31 +59,44 @@ _FAR = Configuration("other", (), math.inf)
 
 
 def identify(student, k=None, tolerance=0.05, kernel=kernels.erf):
-    """Name the configuration of a student, up to order of neurons and inputs; for erf also (w, a) -> (-w, -a).
+    """Name the configuration of a student, up to the order of neurons and inputs.
 
-    student: Network (n, d); the teachers are e_1, ..., e_k, or, if k is None, the coordinates that
-    the student represents: those where its linear part sqrt(2) sum_i a_i y_i is above 1/2 (it is 1 at
-    teachers and 0 elsewhere, within a few percent for perturbed copies).
+    The name is geometry alone: `certify` tells whether the student is a minimum.
 
-    'copy-average': n groups, optimal or not; the teacher itself included. 'perturbed-copies': those of
-    `perturbed_copies`. 'channel': two neurons with the same w, up to sign, whose outgoing weights pull in
-    opposite directions; w may be a teacher, the mean of a group, or a difference of teachers, and the
-    weights may diverge. 'other': the rest, among it copy-averages with dead, zero or equal neurons,
-    which have fewer groups than neurons. sizes: the ascending group sizes of a copy-average, else ().
+    Parameters
+    ----------
+    student : Network (n, d)
+    k : int
+        The teacher neurons are e_1, ..., e_k. If None, they are the coordinates in which the
+        student's linear part is more than half of a teacher neuron's.
+    tolerance : float
+        The largest relative deviation of a weight from the configuration that is named.
+    kernel : kernels.Kernel
 
-    Other kernels: 'copy-average' (the teacher itself), 'copy-average-like', 'perturbed-copies' or 'other'; sizes
-    has one entry for each neuron, 1 for a copy, -1 for a flipped one, for an average the number of
-    teachers that have no copy. Under relu it is the `reduced_network` that is named, collinear neurons
-    merged and dead ones dropped, and neurons says how many are left: 'dead' if there are none,
-    'wrong-sign' if one of them has a_i < 0.
+    Returns
+    -------
+    Configuration
+        ``'copy-average'``: n groups, optimal or not, among them the teacher itself.
+        ``'copy-average-like'`` and ``'perturbed-copies'``: those of the functions of these names.
+        ``'channel'`` (erf): two neurons of the same w, up to sign, whose outgoing weights pull in
+        opposite directions. ``'dead'`` (relu): no neuron is left. ``'wrong-sign'`` (relu): one has
+        a_i < 0. ``'other'``: the rest, among it copy-averages with dead, zero or equal neurons,
+        which have fewer groups than neurons.
 
-    deviation: the largest |w_i - reference| / |reference| and |a_i - reference| / reference; for a
-    channel the two w_i against their mean; for 'other' that of the nearest name, inf if none applies.
-    Up to `tolerance` a name is given. A flow stopped at |gradient| <= 1e-8 leaves up to
-    1e-7 (k - n + 1)^2 in an averager's a, below 0.05 for groups up to 700, and far less elsewhere.
-    Noise of this size confuses no names: an averager is an order away from every perturbed copy, and of
-    two partitions the nearer is taken. The name is geometry alone: certify tells whether it is a minimum.
-    Raises ValueError unless student is a Network, kernel a Kernel, 1 <= k <= d and tolerance positive.
+    Notes
+    -----
+    For erf and tanh (w, a) and (-w, -a) are one neuron. Under relu the network is named that is
+    left when collinear neurons are merged and those without strength dropped. A flow stopped at
+    ``|gradient| <= 1e-8`` leaves up to ``1e-7 (k - n + 1)^2`` in an averager's a, below 0.05 for
+    groups up to 700, and far less elsewhere. Deviations of this size confuse no names: an averager
+    is an order away from every perturbed copy, and of two partitions the nearer is taken.
+
+    Examples
+    --------
+    >>> identify(perturbed_copies(kernels.erf, k=8, n=6)).kind
+    'perturbed-copies'
+    >>> identify(Network(np.eye(2), [1.0, 3.0])).kind
+    'other'
     """
     instance("student", student, Network)
     k = None if k is None else integer("k", k, least=1)
@@ -153,14 +185,18 @@ def _as_channel(W, a):
     pair = W[[i, j]] / max(largest[i], largest[j])
     opposite, common = pair[0] + pair[1], pair[0] - pair[1]
     norm = np.linalg.norm(common)
-    return Configuration("channel", (), float(np.linalg.norm(opposite) / norm) if norm > 0.0 else math.inf)
+    return Configuration(
+        "channel", (), float(np.linalg.norm(opposite) / norm) if norm > 0.0 else math.inf
+    )
 
 
 # Other kernels: the students of lib.students.symmetric.
 
 
 def _identify_symmetric(student, k, tolerance, kernel):
-    if max(np.abs(student.W).max(), np.abs(student.a).max()) > LARGEST_WEIGHT:  # infinitely far is far
+    if (
+        max(np.abs(student.W).max(), np.abs(student.a).max()) > LARGEST_WEIGHT
+    ):  # as good as infinite
         return Configuration("other", (), math.inf, student.n)
     if kernel is kernels.relu:
         student = reduced_network(student)
@@ -180,8 +216,9 @@ def _identify_symmetric(student, k, tolerance, kernel):
 def reduced_network(student):
     """The relu network of fewest neurons that computes what the student does, with all |a_i| = 1.
 
-    Neurons within an angle of 0.01 count as collinear and add up to one, with the sign of the sum; those of
-    strength |a| |w| below 1e-3 are left out. The strongest come first; if none is left, there is one zero neuron.
+    Neurons within an angle of 0.01 count as collinear and add up to one, with the sign of the sum;
+    those of strength |a| |w| below 1e-3 are left out. The strongest come first; if none is left,
+    there is one zero neuron.
     """
     merged = []
     strength = np.abs(student.a) * np.linalg.norm(student.W, axis=1)
@@ -204,9 +241,9 @@ def reduced_network(student):
 
 
 def represented_teachers(student, kernel):
-    """The coordinates j in which the linear part of the student is more than half of a teacher's, (m,).
+    """The coordinates (m,) in which the student's linear part is more than half of a teacher's.
 
-    The linear part of f under Gaussian inputs x is x . sum_i a_i E[sigma'(w_i . x)] w_i.
+    The linear part of f under Gaussian inputs x is ``x . sum_i a_i E[sigma'(w_i . x)] w_i``.
     """
     W, a = student.W, student.a
     mean_slope = _mean_slope(kernel, (W * W).sum(axis=1)) / _mean_slope(kernel, np.ones(1))
@@ -214,7 +251,7 @@ def represented_teachers(student, kernel):
 
 
 def _possible_averagers(W, a, teachers):
-    """None, and the neuron whose largest weights differ least; neither where there are too many or wrong neurons."""
+    """None, and the neuron whose largest weights differ least; neither if no such name can fit."""
     if len(a) > len(teachers) or (a <= 0.0).any() or not W.any(axis=1).all():
         return []
     if len(teachers) == 1:
@@ -225,25 +262,29 @@ def _possible_averagers(W, a, teachers):
 
 
 def _as_symmetric(W, a, kernel, teachers, averager, tolerance):
-    """The student of lib.students.symmetric with this averager (None, or a neuron) that is nearest."""
+    """The nearest student of lib.students.symmetric with this averager, None or a neuron."""
     copies = np.array([i for i in range(len(a)) if i != averager], dtype=int)
     own = teachers[np.abs(W[np.ix_(copies, teachers)]).argmax(axis=1)] if len(copies) else copies
     others = np.setdiff1d(teachers, own)
     if len(set(own)) < len(own) or (averager is not None and len(others) < 2):
         return _FAR
     flipped = W[copies, own] < 0.0
-    order = np.concatenate((copies[~flipped], copies[flipped], [] if averager is None else [averager])).astype(int)
+    order = [*copies[~flipped], *copies[flipped]] + ([] if averager is None else [averager])
     groups = own[~flipped], own[flipped], others
     W, a = W[order], a[order]
+
+    def deviation(theta):
+        nearest = symmetric_network(solution(kernel, classes, theta), W.shape[1], *groups)
+        return _deviation(W, a, nearest)
+
     theta, classes = class_means(W, a, *groups)
-    spread = _deviation(W, a, symmetric_network(solution(kernel, classes, theta), W.shape[1], *groups))
+    spread = deviation(theta)
     if spread > 2 * tolerance:  # then no symmetric student is within the tolerance
         return _FAR._replace(deviation=spread)
     theta = critical_point(kernel, classes, theta)
     if theta is None:
         return _FAR
-    deviation = _deviation(W, a, symmetric_network(solution(kernel, classes, theta), W.shape[1], *groups))
-    return Configuration(_kind(classes), _sizes(classes), deviation)
+    return Configuration(_kind(classes), _sizes(classes), deviation(theta))
 
 
 def _kind(classes):

@@ -7,7 +7,8 @@ one_neuron), two numbers are left:
     L(a, r) = a^2 G(r) - 2 a k T(r) + E[f_teacher^2],
     G(r) = g(r^2, r^2, r^2),   T(r) = g(r / sqrt(k), r^2, 1).
 
-For given r the best a is k T / G. What is left is one equation in r, d log T / dr = (1/2) d log G / dr.
+For given r the best a is k T / G. What is left is one equation in r,
+d log T / dr = (1/2) d log G / dr.
 """
 
 from typing import NamedTuple
@@ -20,13 +21,25 @@ from lib.arguments import instance, integer
 from lib.kernels import Kernel, arctan_remainder
 from lib.students.averaging import copy_average_loss
 
-# r sqrt(k) is 1 at k = 1 and tends to a constant between 0.5 and 0.9 as k grows (chapter one_neuron).
+# r sqrt(k) is 1 at k = 1 and tends to a constant between 0.5 and 0.9 as k grows (chapter
+# one_neuron).
 _BRACKET = 0.1, 3.0
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(60)
 
 
 class OneNeuron(NamedTuple):
-    """The optimal student w = r / sqrt(k) sum_j v_j with outgoing weight a, and its loss."""
+    """The optimum over one neuron, ``w = r / sqrt(k) sum_j v_j``; see `one_neuron`.
+
+    Attributes
+    ----------
+    a, r, loss : float
+        Outgoing weight, length of the incoming vector, and the loss there.
+
+    Examples
+    --------
+    >>> one_neuron(kernels.erf, 5).a
+    5.0
+    """
 
     a: float
     r: float
@@ -34,12 +47,39 @@ class OneNeuron(NamedTuple):
 
 
 def one_neuron(kernel, k):
-    """The optimum over one neuron for k orthonormal teacher neurons with unit outgoing weights.
+    """The optimum over one neuron, for k orthonormal teacher neurons with outgoing weights 1.
 
-    Closed form for erf (a = k, r = 1 / sqrt(2k - 1)) and relu; a bracketed scalar equation for
-    tanh, sigmoid and softplus, to 1e-10 relative or better for k up to 1e6. Under relu only a r is
-    determined, and r = 1 is returned. Raises ValueError for k not an integer >= 1, and for gelu
-    with k >= 2: its loss keeps falling as r grows, towards that of relu, and has no minimum.
+    Closed form for erf, ``a = k``, ``r = 1 / sqrt(2 k - 1)``, and relu, where only a r is
+    determined and r = 1 is returned; for tanh, sigmoid and softplus one bracketed scalar equation,
+    solved to 1e-10 relative or better for k up to 1e6.
+
+    Parameters
+    ----------
+    kernel : kernels.Kernel
+    k : int
+        Teacher neurons, at least 1.
+
+    Returns
+    -------
+    OneNeuron
+
+    Raises
+    ------
+    ValueError
+        For gelu with k >= 2: its loss keeps falling as r grows, towards that of relu, and has no
+        minimum.
+
+    Notes
+    -----
+    That the optimum lies at equal cosines is shown in the chapter on one neuron; the scalar
+    equation is ``d log T / dr = (1/2) d log G / dr`` with ``G = g(r^2, r^2, r^2)`` and ``T = g(r /
+    sqrt(k), r^2, 1)``.
+
+    Examples
+    --------
+    >>> best = one_neuron(kernels.erf, 5)
+    >>> f"{best.r:.6f} {best.loss:.6f}"
+    '0.333333 0.072453'
     """
     instance("kernel", kernel, Kernel)
     k = integer("k", k, least=1)
@@ -55,7 +95,8 @@ def one_neuron(kernel, k):
             "and the student tends to a relu neuron; there is no optimum"
         )
     balance = _odd_balance if kernel is kernels.tanh else _balance
-    r = brentq(lambda r: balance(kernel, k, r), *(edge / np.sqrt(k) for edge in _BRACKET), xtol=1e-300, rtol=1e-15)
+    low, high = (edge / np.sqrt(k) for edge in _BRACKET)
+    r = brentq(lambda r: balance(kernel, k, r), low, high, xtol=1e-300, rtol=1e-15)
     return _with_best_outgoing_weight(kernel, k, r)
 
 
@@ -75,12 +116,13 @@ def _balance(kernel, k, r):
 
 
 def _odd_balance(kernel, k, r):
-    """The same for an odd sigma. There G and T are r^2 and r to leading order and their terms cancel
-    in the balance, so it is summed from what they leave, over the noise variances t, t' of the kernel.
+    """The same for an odd sigma.
 
-    One term of T is arctan x = arcsin X with X = s / sqrt((p + t)(q + t')), and one of T - r T' is
-    x p / (p + t) - (x - arctan x). Both sums are split into the part linear in X and the rest. The
-    linear parts T_0, G_0 have one and the same ratio (T_0 - r T_0') / T_0 = (G_0 - r G_0' / 2) / G_0.
+    There G and T are r^2 and r to leading order and their terms cancel in the balance, so it is
+    summed from what they leave, over the noise variances t, t' of the kernel. One term of T is
+    arctan x = arcsin X with X = s / sqrt((p + t)(q + t')), and one of T - r T' is x p / (p + t) -
+    (x - arctan x). Both sums are split into the part linear in X and the rest. The linear parts
+    T_0, G_0 have one and the same ratio (T_0 - r T_0') / T_0 = (G_0 - r G_0' / 2) / G_0.
     """
     p = r * r
     t, weight = kernel.variances, kernel.weights
@@ -89,7 +131,8 @@ def _odd_balance(kernel, k, r):
 
     def linear_rest_and_defect(s, q, shrink):
         sine = s / np.sqrt(np.multiply.outer(p + t, q + t))
-        tangent = s / np.sqrt(p * q - s * s + (p * t[None, :] + q * t[:, None] + np.multiply.outer(t, t)))
+        noise = p * t[None, :] + q * t[:, None] + np.multiply.outer(t, t)
+        tangent = s / np.sqrt(p * q - s * s + noise)
         tangent_excess = tangent * sine * sine / (1.0 + sine / tangent)
         remainder = arctan_remainder(tangent)
         sums = sine, tangent_excess - remainder, tangent_excess * shrink - remainder
@@ -101,13 +144,16 @@ def _odd_balance(kernel, k, r):
 
 
 def _with_best_outgoing_weight(kernel, k, r):
-    """a = k T / G, and L as squared mean difference plus variance, which does not cancel at large k."""
+    """a = k T / G, and L as squared mean difference plus variance: no cancellation at large k."""
     p = r * r
-    mean_square, teacher_square, mean_product = kernel(0.0, p, p), kernel(0.0, 1.0, 1.0), kernel(0.0, p, 1.0)
-    G, T, V = (_covariance(kernel, *entries) for entries in [(p, p, p), (r / np.sqrt(k), p, 1.0), (1.0, 1.0, 1.0)])
-    a = k * (mean_product + T) / (mean_square + G)
+    mean_square, teacher_square = kernel(0.0, p, p), kernel(0.0, 1.0, 1.0)
+    G = _covariance(kernel, p, p, p)
+    T = _covariance(kernel, r / np.sqrt(k), p, 1.0)
+    V = _covariance(kernel, 1.0, 1.0, 1.0)
+    a = k * (kernel(0.0, p, 1.0) + T) / (mean_square + G)
     mean_difference = a * np.sqrt(mean_square) - k * np.sqrt(teacher_square)
-    return OneNeuron(float(a), float(r), float(mean_difference**2 + a * a * G - 2 * a * k * T + k * V))
+    loss = mean_difference**2 + a * a * G - 2 * a * k * T + k * V
+    return OneNeuron(float(a), float(r), float(loss))
 
 
 def _covariance(kernel, s, p, q):

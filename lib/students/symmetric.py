@@ -1,16 +1,17 @@
-"""Students made of copies, flipped copies and an average, under any kernel, solved in a handful of numbers.
+"""Students of copies, flipped copies and an average, under any kernel, solved in a few numbers.
 
 Coordinates fall into classes of equal ones: teachers with a copy, teachers with a flipped copy, the
-others. So do neurons: the neurons of a class of copies share their weights up to which teacher is their
-own, and one more neuron, or none, averages:
+others. So do neurons: the neurons of a class of copies share their weights up to which teacher is
+their own, and one more neuron, or none, averages:
 
     copy        w = own e_i + sum over classes c of across[c] times the sum of e_j, j in c, j != i
     averager    w = sum over classes c of across[c] times the sum of e_j, j in c
 
-Permuting the teachers of a class, together with their copies, changes nothing; so by symmetric criticality
-a critical point of the loss restricted to such students is one of the whole loss. The restricted loss
-is a sum of few kernels whose weights are counts, which may be any real numbers: its cost does not depend
-on how many teachers and neurons there are, and solutions are continued in a real number of teachers.
+Permuting the teachers of a class, together with their copies, changes nothing; so by symmetric
+criticality a critical point of the loss restricted to such students is one of the whole loss. The
+restricted loss is a sum of few kernels whose weights are counts, which may be any real numbers: its
+cost does not depend on how many teachers and neurons there are, and solutions are continued in a
+real number of teachers.
 
 relu is homogeneous, relu(c y) = c relu(y): only the products of incoming and outgoing weights are
 determined, and all outgoing weights are 1 here.
@@ -31,7 +32,7 @@ from lib.students.continuation import Pace, Settling, follow, newton
 
 
 class Classes(NamedTuple):
-    """How many copies, flipped copies, teachers without a copy (all real) and averagers (0 or 1) there are."""
+    """Counts: copies, flipped copies, teachers without a copy (all real), averagers (0 or 1)."""
 
     copies: float
     flipped: float
@@ -54,9 +55,11 @@ class Classes(NamedTuple):
 
 
 class SymmetricStudent(NamedTuple):
-    """own (2,): the weight of a copy and of a flipped copy on its own teacher. across (3, 3): those of copy,
-    flipped copy and averager on a copied, a flipped and another teacher. a (3,): their outgoing weights.
-    Entries of neurons or teachers that are not there are 0. loss: of the whole student.
+    """The numbers of a symmetric student; entries of neurons or teachers that are not there are 0.
+
+    own (2,): the weight of a copy and of a flipped copy on its own teacher. across (3, 3): those of
+    copy, flipped copy and averager on a copied, a flipped and another teacher. a (3,): their
+    outgoing weights. loss: of the whole student.
     """
 
     own: np.ndarray
@@ -65,7 +68,7 @@ class SymmetricStudent(NamedTuple):
     loss: float
 
 
-# A step 1000 times as long as the point that it leads to comes back from far off: the guess was none.
+# A step 1000 times as long as the point that it leads to comes from far off: no guess was near.
 _SETTLING = Settling(near=1e-7, most=12, far=1e3)
 # theta holds own, across row by row, and a: positions of each.
 _OWN, _ACROSS, _A = np.arange(2), np.arange(2, 11).reshape(3, 3), np.arange(11, 14)
@@ -74,45 +77,57 @@ _OWN, _ACROSS, _A = np.arange(2), np.arange(2, 11).reshape(3, 3), np.arange(11, 
 def symmetric_student(kernel, classes):
     """The `SymmetricStudent` of these `Classes`, a critical point; None if none was found.
 
-    Without flipped copies: continued in the number of others, from a student that is the teacher itself. With
-    them: by minimization from there, after the copies that are to flip changed sign. Since
-    relu(-y) = relu(y) - y, some neurons must supply the slopes that this takes away: all of them alike or the
-    flipped copies among themselves; of two solutions that of lower loss is returned.
+    Without flipped copies: continued in the number of others, from a student that is the teacher
+    itself. With them: by minimization from there, after the copies that are to flip changed sign.
+    Since relu(-y) = relu(y) - y, some neurons must supply the slopes that this takes away: all of
+    them alike or the flipped copies among themselves; of two solutions that of lower loss is
+    returned.
     """
-    theta = _continue_from_teacher(kernel, Classes(classes.copies + classes.flipped, 0.0, *classes[2:]))
+    unflipped = Classes(classes.copies + classes.flipped, 0.0, *classes[2:])
+    theta = _continue_from_teacher(kernel, unflipped)
     if theta is None:
         return None
     if not classes.flipped:
         return solution(kernel, classes, theta)
-    found = [critical_point(kernel, classes, _minimized(kernel, classes, start)) for start in _flipped(classes, theta)]
-    found = [solution(kernel, classes, end) for end in found if end is not None and _is_flipped(end)]
+    starts = [_minimized(kernel, classes, guess) for guess in _flipped(classes, theta)]
+    ends = [critical_point(kernel, classes, start) for start in starts]
+    found = [solution(kernel, classes, x) for x in ends if x is not None and _is_flipped(x)]
     return min(found, key=lambda student: student.loss, default=None)
 
 
 def symmetric_copies(kernel, d, classes):
-    """The Network of a `symmetric_student`, teachers ordered copied, flipped, others; ValueError if none exists."""
+    """`symmetric_student` as a Network, teachers ordered copied, flipped, others; or ValueError."""
     student = symmetric_student(kernel, classes)
     if student is None:
         raise ValueError(
             f"k, n and flipped must be where such a student exists: none was found for {kernel!r}, "
-            f"{classes.copies} copies, {classes.flipped} flipped copies, {classes.others} other teachers"
+            f"{classes.copies} copies, {classes.flipped} flipped copies, "
+            f"{classes.others} other teachers"
         )
-    return symmetric_network(student, d, *np.split(np.arange(classes.k), np.cumsum(classes.teachers[:2])))
+    groups = np.split(np.arange(classes.k), np.cumsum(classes.teachers[:2]))
+    return symmetric_network(student, d, *groups)
 
 
 def checked_flipped(flipped, most, kernel):
     """flipped as an integer up to `most`, the number of copies; for erf 0."""
     flipped = integer("flipped", flipped, least=0)
-    if flipped > (0 if kernel is kernels.erf else most):
-        limit = "0 for erf, whose copies have no other sign" if kernel is kernels.erf else f"at most {most}"
-        raise ValueError(f"flipped must be {limit}, got {flipped}")
+    if kernel is kernels.erf and flipped:
+        raise ValueError(
+            f"flipped must be 0 for erf, whose copies have no other sign, got {flipped}"
+        )
+    if flipped > most:
+        raise ValueError(f"flipped must be at most {most}, got {flipped}")
     return flipped
 
 
 def _flipped(classes, theta):
-    """Two guesses: the flipped copies change sign, and all neurons or they alone lean towards their teachers."""
+    """Two guesses: the flipped copies change sign, and all neurons or they alone lean towards their
+    teachers.
+    """
     theta = theta.copy()
-    theta[_OWN[1]], theta[_A[1]], theta[_ACROSS[1]] = -theta[_OWN[0]], theta[_A[0]], theta[_ACROSS[0]]
+    theta[_OWN[1]] = -theta[_OWN[0]]
+    theta[_A[1]] = theta[_A[0]]
+    theta[_ACROSS[1]] = theta[_ACROSS[0]]
     theta[_ACROSS[:, 1]] = theta[_ACROSS[:, 0]]
     for helpers in (slice(0, 3), slice(1, 2)):
         guess = theta.copy()
@@ -121,8 +136,9 @@ def _flipped(classes, theta):
 
 
 def _is_flipped(theta):
-    """Whether a flipped copy's negative weight on its own teacher is larger, in size, than every other weight
-    of that neuron, and than every other neuron's weight on that teacher.
+    """Whether flipped copies are such: negative on their own teacher, and largest there.
+
+    Largest among all weights of such a neuron, and among all neurons' weights on such a teacher.
     """
     return -theta[_OWN[1]] > np.abs(theta[np.append(_ACROSS[1], _ACROSS[:, 1])]).max()
 
@@ -130,12 +146,14 @@ def _is_flipped(theta):
 def solution(kernel, classes, theta):
     """theta as a `SymmetricStudent`."""
     theta = np.where(_present(classes), theta, 0.0)
-    return SymmetricStudent(theta[_OWN], theta[_ACROSS], theta[_A], restricted_loss(kernel, classes, theta)[0])
+    loss, _, _ = restricted_loss(kernel, classes, theta)
+    return SymmetricStudent(theta[_OWN], theta[_ACROSS], theta[_A], loss)
 
 
 def symmetric_network(student, d, copied, flipped, others):
-    """Network (n, d): neurons that copy the coordinates `copied`, then `flipped`, then an averager if there is one."""
-    own = [(0, j) for j in copied] + [(1, j) for j in flipped] + [(2, None)] * bool(student.across[2].any())
+    """The Network (n, d) of copies of `copied`, then of `flipped`, then an averager, if any."""
+    own = [(0, j) for j in copied] + [(1, j) for j in flipped]
+    own += [(2, None)] * bool(student.across[2].any())
     W = np.zeros((len(own), d))
     for w, (kind, j) in zip(W, own, strict=True):
         for teachers, weight in zip((copied, flipped, others), student.across[kind], strict=True):
@@ -146,7 +164,7 @@ def symmetric_network(student, d, copied, flipped, others):
 
 
 def class_means(W, a, copied, flipped, others):
-    """theta and `Classes` that come closest to the weights W (n, d), a (n,), ordered as in `symmetric_network`."""
+    """The theta and `Classes` nearest to W (n, d), a (n,) in the order of `symmetric_network`."""
     counts = len(copied), len(flipped)
     classes = Classes(*map(float, counts), float(len(others)), len(a) - sum(counts))
     theta = np.zeros(14)
@@ -165,7 +183,7 @@ def class_means(W, a, copied, flipped, others):
 
 
 def restricted_loss(kernel, classes, theta):
-    """(loss, gradient (14,), Hessian (14, 14)) of the whole student at theta; rows of what is absent are 0."""
+    """(loss, gradient (14,), Hessian (14, 14)) of the student at theta; 0 for what is absent."""
     first, second, counts, quadratic, linear, constant = _pairs(classes)
     a = np.append(theta[_A], 1.0)  # the last is the teacher's
     slopes = quadratic @ theta + linear
@@ -198,17 +216,20 @@ def restricted_loss(kernel, classes, theta):
 def _pairs(classes):
     """The pairs of classes that the loss sums over, with P of them that there are.
 
-    first, second: 0 copies, 1 flipped copies, 2 averager, 3 the teacher; counts (P,) of pairs of neurons,
-    those with the teacher times -2. s, p, q of a pair are theta.Q.theta / 2 + l.theta + c with
-    quadratic (P, 3, 14, 14), linear (P, 3, 14) and constant (P, 3) parts.
+    first, second: 0 copies, 1 flipped copies, 2 averager, 3 the teacher; counts (P,) of pairs of
+    neurons, those with the teacher times -2. s, p, q of a pair are theta.Q.theta / 2 + l.theta + c
+    with quadratic (P, 3, 14, 14), linear (P, 3, 14) and constant (P, 3) parts.
     """
     N, M = classes.neurons, classes.teachers
     norms = [_form(_products_with(i, i, M, same=True)) for i in range(3)] + [np.zeros((14, 14))]
     table = [(i, i, N[i], norms[i], None) for i in range(3)]
     table += [(i, i, N[i] * (N[i] - 1), _form(_products_with(i, i, M)), None) for i in range(2)]
-    table += [(i, j, 2 * N[i] * N[j], _form(_products_with(i, j, M)), None) for i, j in ((0, 1), (0, 2), (1, 2))]
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        table.append((i, j, 2 * N[i] * N[j], _form(_products_with(i, j, M)), None))
     table += [(i, 3, -2 * N[i], norms[3], _OWN[i]) for i in range(2)]
-    table += [(i, 3, -2 * N[i] * _without_own(M, i)[c], norms[3], _ACROSS[i, c]) for i in range(3) for c in range(3)]
+    for i in range(3):
+        counts = -2 * N[i] * _without_own(M, i)
+        table += [(i, 3, count, norms[3], _ACROSS[i, c]) for c, count in enumerate(counts)]
     table = [row for row in table if row[2] != 0.0]
     first, second, counts, products, entries = zip(*table, strict=True)
     linear = np.zeros((len(table), 3, 14))
@@ -220,9 +241,9 @@ def _pairs(classes):
 
 
 def _products_with(i, j, M, same=False):
-    """w.v of neurons of classes i and j, different ones or the same, as (count, entry of w, entry of v)."""
+    """w.v of neurons of classes i and j, two or one and the same: (count, entry of w, of v)."""
     if same:
-        terms = [(count, entry, entry) for count, entry in zip(_without_own(M, i), _ACROSS[i], strict=True)]
+        terms = list(zip(_without_own(M, i), _ACROSS[i], _ACROSS[i], strict=True))
         return terms + ([(1.0, _OWN[i], _OWN[i])] if i < 2 else [])
     terms = list(zip(_without_own(_without_own(M, i), j), _ACROSS[i], _ACROSS[j], strict=True))
     terms += [(1.0, _OWN[i], _ACROSS[j, i])] if i < 2 else []
@@ -230,7 +251,7 @@ def _products_with(i, j, M, same=False):
 
 
 def _without_own(M, i):
-    """The counts M of teachers of each class, less the one that a copy of class i has for its own."""
+    """The counts M of teachers of each class, less the one that is a copy's own in class i."""
     return M - np.array([i == 0, i == 1, False])
 
 
@@ -243,7 +264,7 @@ def _form(terms):
 
 
 def _present(classes):
-    """Which entries of theta the loss depends on; a class of one copy has nothing across its own class."""
+    """Which entries of theta the loss depends on; one copy alone has nothing across its class."""
     neurons, teachers = classes.neurons > 0, classes.teachers > 0
     across = np.outer(neurons, teachers)
     across[[0, 1], [0, 1]] &= classes.neurons[:2] != 1
@@ -259,7 +280,7 @@ def _free(kernel, classes):
 
 
 def critical_point(kernel, classes, theta):
-    """theta of the critical point that Newton's method reaches from theta, or None if it does not settle."""
+    """theta of the critical point that Newton's method reaches; None if it does not settle."""
     free = _free(kernel, classes)
 
     def whole(x):
@@ -294,17 +315,18 @@ def _minimized(kernel, classes, theta):
 
 
 def _continue_from_teacher(kernel, classes):
-    """theta at unflipped classes, by secant steps in log k from the student that is the teacher; None if stuck.
+    """theta at unflipped classes, by secant steps in log k from the teacher; None if stuck.
 
-    n neurons are the teacher where one other teacher is left to the averager, or none if there is no averager;
-    in the limit of ever fewer others each gives 1 / n to every copy.
+    n neurons are the teacher where one other teacher is left to the averager, or none if there is
+    no averager; in the limit of ever fewer others each gives 1 / n to every copy.
     """
     N, averagers = classes.copies, classes.averagers
     theta = np.zeros(14)
-    theta[_OWN[0]], theta[_ACROSS[2, 2]], theta[_A] = 1.0, 1.0, 1.0
+    theta[[_OWN[0], _ACROSS[2, 2], *_A]] = 1.0
     if not averagers:
         theta[_ACROSS[0, 2]] = 1.0 / N
-    n, target = N + averagers, math.log(classes.k)
+    n = N + averagers
+    target = math.log(classes.k)
 
     def solve(there, guess):
         at = classes if there == target else Classes(N, 0.0, math.exp(there) - N, averagers)

@@ -22,7 +22,9 @@ def _range(text):
                 raise ValueError
             values += chosen
     except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(f"must be like 1-50, 2-50:2 or 5,10, got {text!r}") from None
+        raise argparse.ArgumentTypeError(
+            f"must be like 1-50, 2-50:2 or 5,10, got {text!r}"
+        ) from None
     return values
 
 
@@ -31,36 +33,48 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n")
 
 
-def main(arguments=None):
+def parser():
     about = "Gradient flows from many random students: widths x seeds, each certified."
-    parser = _Parser(prog="python -m lib.sweeps", description=about)
-    parser.add_argument("path", help="CSV file: created, or continued where it was stopped")
-    parser.add_argument("--k", type=int, default=50, help="number of teacher neurons (default: %(default)s)")
-    parser.add_argument("--widths", type=_range, help="student widths, like 1-50, 2-50:2 or 5,10 (default: 1-k)")
-    parser.add_argument("--seeds", type=_range, default="0-19", help="seeds of the students (default: %(default)s)")
-    parser.add_argument("--kernel", default="erf", choices=["erf", "tanh", "sigmoid", "relu", "softplus", "gelu"])
-    parser.add_argument("--law", default="normal", choices=["normal", "uniform"], help="law of the initial weights")
-    parser.add_argument("--rtol", type=float, default=1e-5, help="local error per step (default: %(default)s)")
-    parser.add_argument("--end-points", type=int, metavar="N", help="also keep one end point of each kind at width N")
-    options = parser.parse_args(arguments)
+    command = _Parser(prog="python -m lib.sweeps", description=about)
+    option = command.add_argument
+    six = ["erf", "tanh", "sigmoid", "relu", "softplus", "gelu"]
+    keep = "also keep one end point of each kind at width N"
+    option("path", help="CSV file: created, or continued where it was stopped")
+    option("--k", type=int, default=50, help="number of teacher neurons (default: %(default)s)")
+    option("--widths", type=_range, help="student widths, like 1-50, 2-50:2 or 5,10 (default: 1-k)")
+    option("--seeds", type=_range, default="0-19", help="of the students (default: %(default)s)")
+    option("--kernel", default="erf", choices=six, help="activation (default: %(default)s)")
+    option("--law", default="normal", choices=["normal", "uniform"], help="of the initial weights")
+    option("--rtol", type=float, default=1e-5, help="local error per step (default: %(default)s)")
+    option("--end-points", type=int, metavar="N", help=keep)
+    return command
+
+
+def main(arguments=None):
+    command = parser()
+    options = command.parse_args(arguments)
     widths = range(1, options.k + 1) if options.widths is None else options.widths
-    beside = Path(options.path).with_name(Path(options.path).stem + ".npz") if Path(options.path).name else None
+    path = Path(options.path)
+    beside = path.with_name(path.stem + ".npz") if path.name else None
     if options.end_points is not None and options.end_points not in widths:
-        parser.error(f"argument --end-points: must be one of the widths, got {options.end_points}")
-    if options.end_points is not None and beside == Path(options.path):
-        parser.error(f"path must not end in .npz, the name of the end points, got {options.path}")
+        command.error(f"argument --end-points: must be one of the widths, got {options.end_points}")
+    if options.end_points is not None and beside == path:
+        command.error(f"path must not end in .npz, the name of the end points, got {options.path}")
     try:
         kernel = getattr(kernels, options.kernel)
-        table = sweep(options.k, widths, options.seeds, kernel, path=options.path, law=options.law, rtol=options.rtol)
+        further = dict(path=options.path, law=options.law, rtol=options.rtol)
+        table = sweep(options.k, widths, options.seeds, kernel, **further)
         if options.end_points is not None:
             save_end_points(beside, table, read(options.path)[1], options.end_points)
     except KeyboardInterrupt:
-        parser.exit(130, f"\n{parser.prog}: interrupted; the same command goes on with the flows that are missing\n")
+        goes_on = "interrupted; the same command goes on with the flows that are missing"
+        command.exit(130, f"\n{command.prog}: {goes_on}\n")
     except (ValueError, OSError, RuntimeError, RuntimeWarning) as error:
-        parser.error(" ".join(str(error).split()))
+        command.error(" ".join(str(error).split()))
     for column in ("status", "certificate", "kind"):
         names, counts = np.unique(table[column], return_counts=True)
-        print(f"{column}:", ", ".join(f"{count} {name}" for name, count in zip(names, counts, strict=True)))
+        found = [f"{count} {name}" for name, count in zip(names, counts, strict=True)]
+        print(f"{column}:", ", ".join(found))
 
 
 if __name__ == "__main__":

@@ -8,9 +8,7 @@ import os
 import signal
 import threading
 
-UNGUARDED = (
-    77  # the exit status of a worker that came upon the call of `sweep` when it imported the script
-)
+UNGUARDED = 77  # a worker's exit status: importing the script, it came upon the call of `sweep`
 _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
@@ -53,26 +51,25 @@ def _live_with_parent():
 def local_processes(most):
     """A pool of one single-threaded process per core, and of `most` at most, as a context manager.
 
-    They are spawned, so that they read the variables of the environment that are set here. Raises RuntimeError
-    where one of them dies, or was started by a script that calls `sweep` unguarded.
+    They are spawned, so that they read the variables of the environment that are set here. Raises
+    RuntimeError where one of them dies, or was started by a script that calls `sweep` unguarded.
     """
-    from concurrent.futures.process import (
-        BrokenProcessPool,
-    )  # not in a browser, which imports lib as well
+    # Not above: a browser, which imports lib as well, has no processes.
+    from concurrent.futures.process import BrokenProcessPool
 
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    workers, count = _Workers(), min(most, cores, 61)  # Windows waits for no more at a time
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    count = min(most, cores, 61)  # Windows waits for no more at a time
+    workers = _Workers()
     try:
         with concurrent.futures.ProcessPoolExecutor(count, workers, _live_with_parent) as pool:
             try:
                 yield pool
-            except (
-                BaseException
-            ):  # Ctrl-C, a full disk: nobody waits for the flows that are running
+            except BaseException:  # Ctrl-C, a full disk: nobody waits for the running flows
                 for process in workers.started:
                     if process.pid is not None:
                         process.kill()

@@ -1,7 +1,8 @@
 """The table of a sweep: a CSV file that holds every finished row, whole, at every moment.
 
-Three comment lines open it: the command, date and versions, the settings as JSON. Then come the names of
-the columns, and one line per flow, flushed to the disk before the next. One process at a time writes it.
+Three comment lines open it: the command, date and versions, the settings as JSON. Then come the
+names of the columns, and one line per flow, flushed to the disk before the next. One process at a
+time writes it.
 """
 
 import contextlib
@@ -39,29 +40,67 @@ _COLUMNS = ",".join(DTYPE.names)
 
 
 def read(path):
-    """The table of a file that `sweep` wrote, sorted by (n, seed), and its settings, a dictionary.
+    """The table of a file that `sweep` wrote, sorted by (n, seed), and its settings.
 
-    Line ends of Windows, a byte-order mark and a missing last line end are no matter; half a last
-    row, of a sweep that is running or was killed, is left out.
+    Parameters
+    ----------
+    path : str or pathlib.Path
 
-    Raises ValueError, naming the line, for a file that is no such table.
+    Returns
+    -------
+    table, settings : structured array and dictionary
+
+    Raises
+    ------
+    ValueError
+        Naming the line, for a file that is no such table. Line ends of Windows, a byte-order mark
+        and a missing last line end are no matter; half a last row, of a sweep that is running or
+        was killed, is left out.
+
+    Examples
+    --------
+    >>> from lib.sweeps.table import data_file, read
+    >>> table, settings = read(data_file("sweep_erf_k10.csv"))
+    >>> settings["k"], settings["kernel"]
+    (10, 'erf')
     """
     content = _parse(Path(path).read_bytes(), path)
-    rows = content.rows if content.last is None else {_run(content.last): content.last} | content.rows
+    last = {} if content.last is None else {_run(content.last): content.last}
+    rows = last | content.rows
     return _array(rows[run] for run in sorted(rows)), content.settings
 
 
 def load_sweep(kernel, k):
-    """The flows of a table that comes with the book, as a structured array in the order (n, seed).
+    """The flows of a table that comes with the book.
 
-    kernel: 'erf' or 'relu'; k: its number of teacher neurons. The columns are those that `sweep` returns.
-    Raises ValueError where there is no such table.
+    Parameters
+    ----------
+    kernel : str
+        ``'erf'`` (k = 10, 20, 50, 100) or ``'relu'`` (k = 6, 8, 10, 12, 20, 50).
+    k : int
+        Teacher neurons.
+
+    Returns
+    -------
+    structured array
+        In the order (n, seed), with the columns that `sweep` returns.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such table.
+
+    Examples
+    --------
+    >>> table = load_sweep("erf", k=50)
+    >>> len(table), int((table["kind"] == "copy-average").sum())
+    (1000, 497)
     """
     return read(data_file(f"sweep_{kernel}_k{k}.csv"))[0]
 
 
 def data_file(name):
-    """Path of a file of book/data: beside lib in a checkout of the book, inside lib where only lib is installed."""
+    """The path of a file of book/data: beside lib in a checkout, inside an installed lib."""
     lib = Path(__file__).parents[1]
     for folder in (lib.parent / "book" / "data", lib / "data"):
         if (folder / name).is_file():
@@ -70,10 +109,11 @@ def data_file(name):
 
 
 class Table:
-    """Rows (dictionaries) by (n, seed), and the file that they are appended to; no file if path is None.
+    """Rows (dictionaries) by (n, seed), and the file that they are appended to; path None: no file.
 
-    A context manager: `with` locks the file and reads it, so that no other process writes meanwhile.
-    again: the run of a last row without its line end. Its last number may be cut, so it is none of the rows.
+    A context manager: `with` locks the file and reads it, so that no other process writes
+    meanwhile. again: the run of a last row without its line end. Its last number may be cut, so it
+    is none of the rows.
 
     `with` raises ValueError for a file of other settings, that is no such table, or that another
     process is writing, and OSError where it cannot be written; the file is then as it was.
@@ -107,8 +147,12 @@ class Table:
             except OSError as error:
                 with contextlib.suppress(OSError):
                     self._file.truncate(self._end)
-                cure = "the rows before this one are kept, and the same call goes on with the others"
-                raise OSError(error.errno, f"{os.strerror(error.errno)} ({cure})", str(self._path)) from error
+                cure = (
+                    "the rows before this one are kept, and the same call goes on with the others"
+                )
+                raise OSError(
+                    error.errno, f"{os.strerror(error.errno)} ({cure})", str(self._path)
+                ) from error
             self._end = os.fstat(self._file.fileno()).st_size
         self.rows[_run(row)] = row
 
@@ -139,7 +183,8 @@ class Table:
         content = _parse(data, self._path)
         if content.settings != self._settings:
             raise ValueError(
-                f"path must hold flows of the same settings {self._settings}, got {content.settings} in {self._path}"
+                f"path must hold flows of the same settings {self._settings}, got "
+                f"{content.settings} in {self._path}"
             )
         self.rows, self.again, self._end = content.rows, [], content.end
         if content.last is not None and _run(content.last) not in content.rows:
@@ -154,7 +199,8 @@ class Table:
 def locked(path):
     """Nobody else holds the lock on this path meanwhile; raises ValueError if somebody does.
 
-    It is a lock of the operating system on the file PATH.lock: it ends with the process, however that ends.
+    It is a lock of the operating system on the file PATH.lock: it ends with the process, however
+    that ends.
     """
     name = path.with_name(path.name + ".lock")
     while True:
@@ -196,7 +242,8 @@ def _lock(file, path):
         if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
             return False
         warnings.warn(
-            f"{path} is on a file system without locks ({error.strerror}): see to it that one sweep alone writes it",
+            f"{path} is on a file system without locks ({error.strerror}): see to it that one "
+            "sweep alone writes it",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -204,7 +251,7 @@ def _lock(file, path):
 
 
 def replace(path, data):
-    """Write the bytes of a file anew: whoever reads it, at any moment, sees all of the old ones or of the new ones."""
+    """Write the bytes of a file anew; a reader meanwhile sees all the old or all the new ones."""
     fresh = path.with_name(path.name + ".new")
     try:
         with open(fresh, "wb") as file:
@@ -218,7 +265,9 @@ def replace(path, data):
         with contextlib.suppress(OSError):
             fresh.unlink()
         if isinstance(error, OSError):
-            raise OSError(error.errno, f"{os.strerror(error.errno)} (it is as it was)", str(path)) from error
+            raise OSError(
+                error.errno, f"{os.strerror(error.errno)} (it is as it was)", str(path)
+            ) from error
         raise
 
 
@@ -236,23 +285,28 @@ def _regular_file(path):
 
 
 def _header(settings):
-    main, command = getattr(sys.modules["__main__"], "__spec__", None), "called from Python"
+    main = getattr(sys.modules["__main__"], "__spec__", None)
+    command = "called from Python"
     if main is not None:
         command = " ".join(["python -m", main.name.removesuffix(".__main__"), *sys.argv[1:]])
-    command = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in command)  # one line, whatever a path holds
-    versions = f"Python {platform.python_version()}, NumPy {np.__version__}, SciPy {scipy.__version__}"
+    # One line, whatever a path holds.
+    command = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in command)
+    versions = f"Python {platform.python_version()}, NumPy {np.__version__}"
+    versions += f", SciPy {scipy.__version__}"
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         versions += f", numba {importlib.metadata.version('numba')}"
-    return f"# {command}\n# {datetime.date.today().isoformat()}, {versions}\n# {json.dumps(settings)}\n{_COLUMNS}\n"
+    today = datetime.date.today().isoformat()
+    return f"# {command}\n# {today}, {versions}\n# {json.dumps(settings)}\n{_COLUMNS}\n"
 
 
 def _is_begun(data):
-    """True for a header, or nothing, that ends before its last line end: no row has been there yet."""
+    """True for a header that ends before its last line end, or nothing: there has been no row."""
     *whole, last = _text(data).split("\n")
     starts = [("# python -m ", "# called from Python"), ("# ",), ("# {",), (_COLUMNS,)]
     if len(whole) >= len(starts) or not all(map(str.startswith, whole, starts)):
         return False
-    last, start = last.rstrip("\r"), starts[len(whole)]
+    last = last.rstrip("\r")
+    start = starts[len(whole)]
     return any(text.startswith(last) for text in start) or len(whole) < 3 and last.startswith(start)
 
 
@@ -263,7 +317,11 @@ def _line(values):
 
 
 class _Content(NamedTuple):
-    """header: four lines. end: where the whole lines end, in bytes. last: a last row without its line end, or None."""
+    """What a file holds.
+
+    header: four lines. end: where the whole lines end, in bytes. last: a last row without its line
+    end, or None.
+    """
 
     header: str
     settings: dict
@@ -277,25 +335,26 @@ def _text(data):
 
 
 def _parse(data, path):
-    """The `_Content` of the bytes of a file; raises ValueError, naming the line, if they are no table."""
+    """The `_Content` of the bytes of a file; raises ValueError, naming the line, unless a table."""
     end = data.rfind(b"\n") + 1
     lines = _text(data[:end]).split("\n")[:-1]
+    wanted = "path must be a table of lib.sweep"
     if len(lines) < 4 or not all(map(str.startswith, lines, ("# ", "# ", "# {"))):
-        raise ValueError(f"path must be a table of lib.sweep, got a file that begins {_text(data)[:60]!r} in {path}")
+        raise ValueError(f"{wanted}, got a file that begins {_text(data)[:60]!r} in {path}")
     if lines[3] != _COLUMNS:
-        raise ValueError(f"path must be a table of lib.sweep with the columns {_COLUMNS}, got {lines[3]!r} in {path}")
+        raise ValueError(f"{wanted} with the columns {_COLUMNS}, got {lines[3]!r} in {path}")
     try:
         settings = json.loads(lines[2][2:])
     except json.JSONDecodeError:
-        raise ValueError(f"path must be a table of lib.sweep with its settings, got {lines[2]!r} in {path}") from None
+        raise ValueError(f"{wanted} with its settings, got {lines[2]!r} in {path}") from None
     rows = {}
     for number, line in enumerate(lines[4:], start=5):
         try:
             row = _row(line, settings) if line else None
         except ValueError as error:
             raise ValueError(
-                f"path must be a table of lib.sweep whose rows are whole, got line {number} of {path}, "
-                f"{line!r}: {error}; without that line its flow is run again"
+                f"{wanted} whose rows are whole, got line {number} of {path}, {line!r}: {error}; "
+                "without that line its flow is run again"
             ) from None
         if row is not None:
             rows[_run(row)] = row
@@ -306,7 +365,7 @@ def _parse(data, path):
 
 
 def _row(line, settings):
-    """The row, a dictionary, of a line; raises ValueError unless it is one of a table of these settings."""
+    """The row, a dictionary, of a line; raises ValueError unless it fits a table's settings."""
     values = line.split(",")
     if len(values) != len(DTYPE.names):
         raise ValueError(f"{len(values)} values, not {len(DTYPE.names)}")

@@ -32,6 +32,15 @@ def test_every_problem_set_is_linked_by_a_chapter():
         assert any(link in text for text in texts), path.name
 
 
+def test_every_chapter_links_to_the_page_of_the_library():
+    texts = {
+        name: "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+        for name, notebook in CHAPTERS.items()
+    }
+    texts |= {path.stem: path.read_text("utf-8") for path in TEXTS if path.parent.name == "proofs"}
+    assert [name for name, text in texts.items() if not re.search(r"library\.md\)|<library-\w+>`", text)] == []
+
+
 def test_no_definition_stands_twice():
     assert guards.repeated_definitions(CHAPTERS) == []
 
