@@ -45,7 +45,7 @@ endif
 endif
 endif
 
-.PHONY: help book pdf lite links test test-all chapters portable notebooks assignments grade classroom bench sweep sweeps proofs clean
+.PHONY: help book lab pdf lite links test test-all chapters portable notebooks assignments grade classroom bench sweep sweeps proofs clean
 .PHONY: .writable
 
 # $(call timed,command): run it and say how long it took.
@@ -78,6 +78,10 @@ test: .venv/.installed-tests  ## lint, tests, and every chapter run again and co
 
 test-all: .venv/.installed-tests  ## the same, and the tests of other people's programs that `make test` leaves out
 	@$(call timed,$(BIN)/ruff check . && $(TESTS))
+
+# The copies are the reader's: `git status` stays clean whatever is run, changed and saved there.
+lab: .venv/.installed  ## open copies of the chapters in JupyterLab, in the folder my_copies
+	$(BIN)/python tools/lab.py my_copies
 
 chapters: .venv/.installed  ## run every chapter again and compare it with its stored outputs
 	$(BIN)/python -m pytest $(NBVAL) $(NOTEBOOKS)
