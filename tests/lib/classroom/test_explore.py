@@ -101,8 +101,9 @@ def test_valley(shown, sizes, reach):
 
 @pytest.mark.parametrize("k, n", [(8, 3), (2, 1), (2, 2), (4, 30), (30, 8)])
 def test_sharings(shown, k, n):
-    n = min(n, k)
-    assert shown(explore.sharings, k, n) == pytest.approx([copy_average_loss([1] * (n - 1) + [k - n + 1])], abs=1e-6)
+    groups = min(n, k)
+    best = copy_average_loss([1] * (groups - 1) + [k - groups + 1])
+    assert shown(explore.sharings, k, n) == pytest.approx([best], abs=1e-6)
 
 
 @pytest.mark.parametrize(("k", "n", "count"), [(6, 3, 3), (3, 2, 1), (4, 4, 1), (3, 1, 1)])
@@ -152,7 +153,7 @@ def test_one_neuron(shown, name, k):
     assert drawn[0].min() == pytest.approx(loss, rel=1e-5, abs=1e-6)
 
 
-@pytest.mark.parametrize("k, n", [(6, 4), (2, 1), (3, 3), (8, 7)])
+@pytest.mark.parametrize("k, n", [(6, 4), (2, 1), (3, 3), (8, 7), (2, 9)])
 @pytest.mark.parametrize("law", ["normal", "uniform"])
 def test_flow(shown, k, n, law):
     (loss,) = shown(explore.flow, k, n, seed=1, law=law)
@@ -171,6 +172,30 @@ def test_a_flow_is_drawn_to_its_end(shown):
     cosines = np.sort(np.sort(np.array(heat.get_array()), axis=1), axis=0)
     np.testing.assert_allclose(cosines, np.sort([[0, 0, 1], [0, 0.5**0.5, 0.5**0.5]], axis=0), atol=1e-3)
     assert heat.get_clim() == (-1, 1)
+
+
+def test_a_flow_of_more_neurons_than_teachers_is_that_of_as_many(shown):
+    shown(explore.flow, 2, 9, seed=1)
+    assert shown.axes[1].images[0].get_array().shape == (2, 2)
+
+
+def test_what_is_shown_before_anything_is_moved(shown):
+    shown(explore.valley)
+    assert shown.sentence.startswith("groups (1, 1, 4):")
+    assert shown.axes[0].lines[0].get_xdata()[[0, -1]].tolist() == [-1.0, 1.0]
+    shown(explore.sharings)
+    assert shown.sentence.startswith("best of 5 partitions: (1, 1, 6),")  # of 8 into 3
+    shown(explore.one_neuron)
+    assert shown.sentence.startswith("erf, k = 5:")
+    shown(explore.flow)
+    assert shown.axes[1].images[0].get_array().shape == (4, 6)
+    student = glorot(np.random.default_rng(0), 4, 6)  # its first step is short
+    start = PopulationLoss(Network.orthonormal(6), kernels.erf)(student)
+    assert shown.axes[0].lines[0].get_ydata()[0] == pytest.approx(start, rel=1e-3)
+    shown(explore.spectrum)
+    assert shown.sentence.startswith("k = 50, n = 25:")
+    shown(explore.two_kinds)
+    assert shown.sentence.startswith("relu:") and shown.axes[0].images[0].get_array().shape == (4, 8)
 
 
 @pytest.mark.parametrize(("k", "n"), [(8, 7), (10, 2)])
@@ -193,9 +218,9 @@ def test_a_spectrum_is_drawn_with_hollow_marks_for_negative_eigenvalues(shown, k
 
 @pytest.mark.parametrize("k, n", [(50, 25), (8, 7), (10, 2), (4, 30), (20, 17)])
 def test_spectrum_against_the_dense_hessian(shown, k, n):
-    n = min(n, k - 1)
+    fewer = min(n, k - 1)
     L = PopulationLoss(Network.orthonormal(k), kernels.erf)
-    students = copy_average([1] * (n - 1) + [k - n + 1]), perturbed_copies(kernels.erf, k, n)
+    students = copy_average([1] * (fewer - 1) + [k - fewer + 1]), perturbed_copies(kernels.erf, k, fewer)
     smallest = [np.linalg.eigvalsh(L.hessian(student))[0] for student in students]
     assert shown(explore.spectrum, k, n) == pytest.approx(smallest, rel=1e-6, abs=1e-11)
 
@@ -208,8 +233,8 @@ def test_spectrum_of_a_million(shown):
 @pytest.mark.parametrize("k, n", [(8, 4), (3, 2), (4, 9), (12, 11)])
 def test_two_kinds(shown, name, k, n):
     """Both beat the n unperturbed copies of teachers."""
-    n, kernel, teacher = min(n, k - 1), getattr(kernels, name), Network.orthonormal(k)
     averager, copies = shown(explore.two_kinds, name, k, n)
+    n, kernel, teacher = min(n, k - 1), getattr(kernels, name), Network.orthonormal(k)
     L = PopulationLoss(teacher, kernel)
     plain = L(Network(teacher.W[:n], teacher.a[:n]))
     assert 0 < averager < plain and 0 < copies < plain
