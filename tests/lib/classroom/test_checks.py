@@ -88,8 +88,10 @@ def test_integers():
 def test_a_choice_says_when_it_is_open_and_never_whether_it_is_right(capsys):
     checks.choice("guess", "ba", "abc", questions=2)
     assert "right" in capsys.readouterr().out
-    with pytest.raises(AssertionError, match="not answered yet"):
-        checks.choice("guess", None, "abc", questions=2)
+    checks.choice("guess", "b", "abc")
+    for questions in (1, 2):
+        with pytest.raises(AssertionError, match=f"not answered yet. Write a string of {questions} letter"):
+            checks.choice("guess", None, "abc", questions)
     for wrong in ("a", "ad", ["a", "b"], 3, ...):
         fails(checks.choice, "guess", wrong, "abc", questions=2)
 
@@ -130,9 +132,11 @@ def test_close_is_a_part_in_a_billion(relative, passes):
 def test_a_line_shows_six_digits(capsys):
     checks.close("x", np.array([1.23456789, 2.0]), np.array([1.23456789, 2.0]), "two")
     checks.close("x", 1.23456789, 1.23456789, "one")
+    checks.close("x", np.arange(6.0), np.arange(6.0), "just as many as are shown")
     checks.close("x", np.arange(7.0), np.arange(7.0), "too many to show")
     lines = capsys.readouterr().out.splitlines()
-    assert lines == ["ok  x: [1.234568 2.      ]", "ok  x: 1.23457", "ok  x: [0. 1. 2. ... 4. 5. 6.]"]
+    assert lines[:2] == ["ok  x: [1.234568 2.      ]", "ok  x: 1.23457"]
+    assert lines[2:] == ["ok  x: [0. 1. 2. 3. 4. 5.]", "ok  x: [0. 1. 2. ... 4. 5. 6.]"]
 
 
 @pytest.mark.parametrize("kernel", [kernels.erf, kernels.relu, kernels.gelu, kernels.tanh], ids=repr)
@@ -230,6 +234,20 @@ def test_the_same_function(rng):
     checks.same_function(student, flipped, kernels.erf, rng)
     fails(checks.same_function, student, flipped, kernels.softplus, rng, says=["input"])
     fails(checks.same_function, student, random_network(rng, 2, 4), kernels.erf, rng)
+
+
+def test_how_many_inputs_are_tried_is_said_and_true(capsys):
+    class Counting(np.random.Generator):
+        """A Generator that says of what shape its numbers are."""
+
+        def standard_normal(self, size):
+            shapes.append(size)
+            return super().standard_normal(size)
+
+    shapes, student = [], Network.orthonormal(3)
+    checks.same_function(student, student, kernels.erf, Counting(np.random.PCG64(0)))
+    assert shapes == [(10, 3)]
+    assert capsys.readouterr().out == "ok  networks: the same function at 10 random inputs\n"
 
 
 def test_functions_that_differ_are_shown_at_the_input_where_they_differ_most(rng):
