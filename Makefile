@@ -111,7 +111,7 @@ grade: .venv/.installed-assignments  ## grade the folder SUBMISSIONS=..., which 
 classroom: .venv/.installed-tests  ## grade a simulated class that hands in everything from right answers to attacks
 	$(BIN)/python -m pytest tests/classroom/problem_sets.py tests/classroom/classroom.py
 
-# MODULE=lib/students/averaging.py for one module, SAMPLE=all for all its mutants. Interrupted, it goes on where it stopped.
+# MODULE=lib/pairs.py for one module, SAMPLE=all for all its mutants. Interrupted, it goes on where it stopped.
 mutants: .venv/.installed-mutants  ## change lib in one place at a time: do its own tests notice? (not a part of the tests)
 	$(BIN)/python tools/mutants.py --sample $(or $(SAMPLE),25) $(MODULE)
 
