@@ -15,6 +15,7 @@ are; after changes elsewhere, remove the file.
 """
 
 import argparse
+import ast
 import contextlib
 import difflib
 import hashlib
@@ -121,12 +122,12 @@ def mutants(source, sample, seed):
     counts = [sum(len(list(o.mutation_positions(node))) for node in nodes) for o in operators]
     places = [(o, i) for o, count in zip(operators, counts, strict=True) for i in range(count)]
     random.Random(seed).shuffle(places)
-    drawn = {}
+    drawn, original = {}, ast.dump(ast.parse(source))
     for operator, occurrence in places:
         if sample is not None and len(drawn) == sample:
             break
         mutant = mutate_code(source, operator, occurrence)
-        if mutant not in (None, source):
+        if ast.dump(ast.parse(mutant)) != original:  # 1e30 + 1 is 1e30
             drawn[mutant] = changed_lines(source, mutant)
     return drawn
 
