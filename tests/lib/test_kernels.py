@@ -14,6 +14,7 @@ from cases import (
 )
 
 from lib import kernels
+from lib.pairs import from_entries
 
 
 @pytest.fixture(autouse=True)
@@ -228,6 +229,15 @@ def test_entries_at_the_limits():
         kernels.erf([0.0, 0.0], [1.0, -2.0], 1.0)
     with pytest.raises(ValueError, match="s = 3.0, p = 1.0, q = 4.0"):
         kernels.erf([0.0, 3.0], [9.0, 1.0], 4.0)
+
+
+def test_relu_at_a_zero_vector_gives_a_loss_zeros():
+    """What a loss takes in the place of derivatives that do not exist, without a warning."""
+    pairs = from_entries(np.zeros(2), np.array([0.0, 4.0]), np.array([4.0, 0.0]))
+    for derivatives in (kernels.relu.jet_at(pairs), kernels.relu.hessian_at(pairs)):
+        assert np.isfinite(derivatives).all()
+    g, g_s, g_p = kernels.relu.jet_at(pairs)
+    assert not g.any() and not g_p.any() and (g_s == 0.25).all()
 
 
 def test_homogeneous_is_relu_alone():
