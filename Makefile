@@ -45,7 +45,7 @@ endif
 endif
 endif
 
-.PHONY: help book lab pdf lite links test test-all chapters portable notebooks assignments grade classroom bench sweep sweeps proofs clean
+.PHONY: help book lab pdf lite links test test-all chapters portable notebooks assignments grade classroom mutants bench sweep sweeps proofs clean
 .PHONY: .writable
 
 # $(call timed,command): run it and say how long it took.
@@ -111,6 +111,10 @@ grade: .venv/.installed-assignments  ## grade the folder SUBMISSIONS=..., which 
 classroom: .venv/.installed-tests  ## grade a simulated class that hands in everything from right answers to attacks
 	$(BIN)/python -m pytest tests/classroom/problem_sets.py tests/classroom/classroom.py
 
+# MODULE=lib/pairs.py for one module, SAMPLE=all for all its mutants. Interrupted, it goes on where it stopped.
+mutants: .venv/.installed-mutants  ## change lib in one place at a time: do its own tests notice? (not a part of the tests)
+	$(BIN)/python tools/mutants.py --sample $(or $(SAMPLE),25) $(MODULE)
+
 bench: .venv/.installed-fast  ## time gradients, Hessian-vector products and whole flows (some minutes)
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.kernels
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.flow
@@ -164,6 +168,10 @@ clean:  ## remove the built book and the environment
 	@touch $@
 
 .venv/.installed-lite: tools/lite-requirements.txt .venv/.installed
+	$(BIN)/python -m pip install --quiet -r $< $(CONSTRAINTS)
+	@touch $@
+
+.venv/.installed-mutants: tools/mutants-requirements.txt .venv/.installed-tests
 	$(BIN)/python -m pip install --quiet -r $< $(CONSTRAINTS)
 	@touch $@
 

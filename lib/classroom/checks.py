@@ -294,9 +294,8 @@ def same_function(first, second, kernel, rng):
 
 def _gaussian_nodes(kink):
     """Nodes and weights of a standard Gaussian, Gauss-Legendre on either side of the kink."""
-    cut = np.clip(kink, -8.9, 8.9)
-    below, above = (cut + 9.0) / 2, (9.0 - cut) / 2
-    z = np.concatenate(((cut - 9.0) / 2 + below * _NODES, (cut + 9.0) / 2 + above * _NODES))
+    below, above = (kink + 9.0) / 2, (9.0 - kink) / 2
+    z = np.concatenate(((kink - 9.0) / 2 + below * _NODES, (kink + 9.0) / 2 + above * _NODES))
     weights = np.concatenate((below * _WEIGHTS, above * _WEIGHTS))
     return z, weights * np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
 

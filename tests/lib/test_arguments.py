@@ -30,7 +30,7 @@ from lib import (
     perturbed_copies_spectrum,
     phase_boundaries,
 )
-from lib.arguments import finite_array, integer, real, shown
+from lib.arguments import finite_array, instance, integer, real, shown
 from lib.classroom.mlpgradientflow import read_training
 
 
@@ -157,6 +157,60 @@ def test_integers_and_numbers():
         integer("k", 10**21, least=1)
     assert integer("k", np.int8(3), least=1) == 3 and real("k", fractions.Fraction(7, 2), least=1.0) == 3.5
     assert real("k", np.float32(2.5), least=1.0) == 2.5 and real("k", np.inf, least=1.0) == np.inf
+
+
+def test_limits_belong_to_what_is_allowed():
+    assert integer("k", 3, least=3) == integer("k", 3, least=1, most=3) == 3
+    assert integer("k", 2**53, least=1) == 2**53
+    for value, message in ((2, "at least 3, got 2"), (5, "at most 4, got 5")):
+        with pytest.raises(ValueError, match=f"k must be {message}"):
+            integer("k", value, least=3, most=4)
+    with pytest.raises(ValueError, match="k must be at most 9007199254740992, got 9007199254740993"):
+        integer("k", 2**53 + 1, least=1)
+    assert real("x", 3, least=3.0) == real("x", 3, least=1.0, most=3.0) == 3.0
+    for value in (np.nextafter(3.0, 0.0), np.nextafter(4.0, 5.0), np.inf, -np.inf, np.nan):
+        with pytest.raises(ValueError, match=r"x must be a number between 3\.0 and 4\.0, got"):
+            real("x", value, least=3.0, most=4.0)
+
+
+def test_instances_of_one_class_or_of_several():
+    assert instance("x", 1.5, float) == instance("x", 1.5, (str, float)) == 1.5
+    with pytest.raises(ValueError, match="x must be a float, got 'text'"):
+        instance("x", "text", float)
+    with pytest.raises(ValueError, match="x must be a int or float, got 'text'"):
+        instance("x", "text", (int, float))
+
+
+def test_dimensions_are_counted():
+    assert finite_array("x", [[1.0, 2.0]], ndim=2).shape == (1, 2) and finite_array("x", 1.0, ndim=0).shape == ()
+    for value, ndim, shape in ((1.0, 1, r"\(\)"), ([1.0], 0, r"\(1,\)"), ([[1.0]], 1, r"\(1, 1\)")):
+        with pytest.raises(ValueError, match=rf"x must have {ndim} dimension\(s\), got shape {shape}"):
+            finite_array("x", value, ndim=ndim)
+    nested = 1.0
+    for depth in range(1, 33):
+        nested = [nested]
+        assert finite_array("x", nested).shape == (1,) * depth
+    with pytest.raises(ValueError, match="lists within lists, 32 deep"):
+        finite_array("x", [nested])
+    with pytest.raises(ValueError, match="truth values"):
+        finite_array("x", (1.0, [2.0, (True,)]))
+
+
+def test_the_first_number_that_is_not_finite_is_shown():
+    with pytest.raises(ValueError, match="x must be finite, got -inf"):
+        finite_array("x", [[1.0, -np.inf], [np.nan, 2.0]])
+
+
+def test_short_values_are_shown_whole():
+    assert shown(np.arange(12)) == "array([ 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])"
+    assert shown(np.arange(13)) == f"array of {np.arange(13).dtype}, shape (13,)"
+    assert shown(np.array([1, None])) == "array of object, shape (2,)"
+    assert [shown(value) for value in (np.array(2.5), np.float64(2.5), np.int8(3), 1j)] == ["2.5", "2.5", "3", "1j"]
+    assert shown("a" * 58) == repr("a" * 58)  # 60 signs with its quotation marks
+    assert len(shown("a" * 59)) == 60 and "..." in shown("a" * 59)
+    assert shown(10**59) == str(10**59) and len(shown(10**60)) == 60
+    assert shown(fractions.Fraction(10**15, 3)) == "Fraction(1000000000000000, 3)"
+    assert len(shown(fractions.Fraction(10**60, 3))) == 60
 
 
 # Any public function on any junk

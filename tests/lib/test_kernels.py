@@ -14,6 +14,7 @@ from cases import (
 )
 
 from lib import kernels
+from lib.pairs import from_entries
 
 
 @pytest.fixture(autouse=True)
@@ -205,6 +206,55 @@ def test_a_kernel_is_symmetric_and_positive_definite(kernel):
 def test_bad_entries_are_named(arguments, message, method):
     with pytest.raises(ValueError, match=message):
         getattr(kernels.erf, method)(*arguments)
+
+
+def test_entries_at_the_limits():
+    """Vectors of 1e30, s a billionth above the largest, and for relu's derivatives vectors of 1e-30."""
+    for kernel in CLOSED_FORMS:
+        assert np.isfinite(kernel(0.0, 1e60, 1.0)) and np.isfinite(kernel(0.0, 1.0, 1e60))
+        for name, arguments in (("p", (0.0, 1.01e60, 1.0)), ("q", (0.0, 1.0, 1.01e60))):
+            with pytest.raises(ValueError, match=rf"{name} must be at most 1e\+60, got 1\.01e\+60"):
+                kernel(*arguments)
+        for sign in (1.0, -1.0):
+            assert np.isfinite(kernel(sign * 6.0 * (1 + 0.9e-9), 4.0, 9.0))
+            with pytest.raises(ValueError, match=r"s must satisfy s\^2 <= p q"):
+                kernel(sign * 6.0 * (1 + 1.1e-9), 4.0, 9.0)
+    for arguments in ((0.0, 1.01e-60, 1.0), (0.0, 1.0, 1.01e-60)):
+        np.testing.assert_allclose(kernels.relu.gradient(*arguments)[0], 0.25, rtol=1e-15)
+    for arguments in ((0.0, 0.99e-60, 1.0), (0.0, 1.0, 0.99e-60)):
+        assert np.isfinite(kernels.erf.gradient(*arguments)).all()
+        with pytest.raises(ValueError, match="p and q must be positive, at least 1e-60"):
+            kernels.relu.gradient(*arguments)
+    with pytest.raises(ValueError, match="p must be a squared norm, at least 0, got -2.0"):
+        kernels.erf([0.0, 0.0], [1.0, -2.0], 1.0)
+    with pytest.raises(ValueError, match="s = 3.0, p = 1.0, q = 4.0"):
+        kernels.erf([0.0, 3.0], [9.0, 1.0], 4.0)
+
+
+def test_relu_at_a_zero_vector_gives_a_loss_zeros():
+    """What a loss takes in the place of derivatives that do not exist, without a warning."""
+    pairs = from_entries(np.zeros(2), np.array([0.0, 4.0]), np.array([4.0, 0.0]))
+    for derivatives in (kernels.relu.jet_at(pairs), kernels.relu.hessian_at(pairs)):
+        assert np.isfinite(derivatives).all()
+    g, g_s, g_p = kernels.relu.jet_at(pairs)
+    assert not g.any() and not g_p.any() and (g_s == 0.25).all()
+
+
+def test_homogeneous_is_relu_alone():
+    """Witness: sigma(3 y) = 3 sigma(y) on both sides of 0."""
+    y = np.array([-2.0, 0.7])
+    for kernel in ALL_KERNELS:
+        scales = np.allclose(kernel.activation(3 * y), 3 * kernel.activation(y))
+        assert kernel.homogeneous == scales == (kernel is kernels.relu)
+
+
+def test_arctan_remainder_keeps_its_digits():
+    x = np.array([-1e8, -3.0, -0.1, -0.0999, -1e-9, 0.0, 1e-100, 1e-3, 0.05, 0.0999, 0.1, 0.1001, 1.0, 1e300])
+    with mpmath.workdps(250):
+        exact = [float(value - mpmath.atan(value)) for value in map(mpmath.mpf, x)]
+    with np.errstate(over="ignore"):
+        np.testing.assert_allclose(kernels.arctan_remainder(x), exact, rtol=1e-13)
+    assert kernels.arctan_remainder(0.05).shape == ()
 
 
 def test_relu_says_where_it_has_no_derivative():

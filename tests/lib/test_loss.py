@@ -198,6 +198,68 @@ def test_operator_equals_dense_hessian(kernel):
         np.testing.assert_allclose(operator @ np.eye(len(H)), H, rtol=0, atol=digits * np.abs(H).max())
 
 
+def solvable(shift_above):
+    """The operator of a small loss, its dense matrix with a shift whose least eigenvalue is given, and the shift."""
+    teacher, student = problem(9, n=2, k=3, d=3)
+    loss = PopulationLoss(teacher, kernels.tanh)
+    H = loss.hessian(student)
+    shift = shift_above - np.linalg.eigvalsh(H)[0]
+    return loss.operator(student.W, student.a), H + shift * np.eye(len(H)), shift
+
+
+def test_systems_are_solved_by_as_many_products_as_a_krylov_space_needs():
+    """Witness: least squares over the powers of the dense matrix, and its solution by elimination."""
+    operator, A, shift = solvable(0.1)
+    b = np.random.default_rng(0).standard_normal(8)
+    exact, basis = np.linalg.solve(A, b), [b / np.linalg.norm(b)]
+    for products in range(1, 7):
+        space = np.linalg.qr(np.array(basis).T)[0]
+        weights = np.linalg.lstsq(A @ space, b, rcond=None)[0]
+        residual = np.linalg.norm(A @ space @ weights - b)
+        for tolerance, count in ((1.001 * residual, products), (0.999 * residual, products + 1)):
+            before = b.copy()
+            x, found = operator.solve(shift, b, tolerance)
+            assert found == count and (b == before).all()
+            assert np.linalg.norm(x - exact) <= np.linalg.norm(space @ weights - exact) * (1 + 1e-9)
+        basis.append(A @ space[:, -1])
+    x, products = operator.solve(shift, b, 1e-12)
+    np.testing.assert_allclose(x, exact, atol=1e-10)
+    assert products <= 9
+
+
+def test_a_system_that_asks_for_nothing_costs_no_product():
+    operator, _, shift = solvable(0.1)
+    for b, tolerance in ((np.zeros(8), 0.0), (np.ones(8), 3.0)):
+        x, products = operator.solve(shift, b, tolerance)
+        assert products == 0 and (x == 0.0).all()
+
+
+def test_systems_that_are_not_positive_definite_are_not_solved():
+    """Along an eigenvector of a negative eigenvalue the first product shows it."""
+    for least in (-0.1, -1e-9):
+        operator, A, shift = solvable(least)
+        assert operator.solve(shift, np.linalg.eigh(A)[1][:, 0], 1e-12) == (None, 1)
+    operator, _, shift = solvable(0.1)
+    assert operator.solve(shift, np.arange(8.0), 1e-12, most=3) == (None, 3)
+
+
+def test_weights_up_to_1e30_and_relu_vectors_down_to_its_inverse():
+    for kernel in (kernels.erf, kernels.relu):
+        loss, most = PopulationLoss(Network.orthonormal(2), kernel), 1e30
+        assert np.isfinite(loss(Network([[most, 0.0]], [1e-3]))) and np.isfinite(loss(Network([[1.0, 0.0]], [most])))
+        for student in (Network([[0.0, -1.01e30]], [1.0]), Network([[1.0, 0.0]], [-1.01e30])):
+            with pytest.raises(ValueError, match=r"student must have weights of at most 1e\+30, got 1\.01e\+30"):
+                loss(student)
+        with pytest.raises(ValueError, match=r"teacher must have weights of at most 1e\+30, got 1e\+31"):
+            PopulationLoss(Network([[1e31]], [1.0]), kernel)
+    short = Network([[1.0, 0.0], [0.0, 0.99e-30]], [1.0, 1.0])
+    assert np.isfinite(PopulationLoss(Network.orthonormal(2), kernels.erf)(short))
+    assert np.isfinite(loss(Network([[1.0, 0.0], [0.0, 1.01e-30], [0.0, 0.0]], [1.0, 1.0, 1.0])))
+    message = "student must have incoming vectors that are zero or longer than 1e-30 under relu, got 9.9e-31"
+    with pytest.raises(ValueError, match=message):
+        loss(short)
+
+
 @pytest.mark.parametrize("k", [2, 3, 10, 50, 1000])
 def test_one_neuron_erf_optimum_is_critical(k):
     """The averaging neuron |w| = 1/sqrt(2k-1), a = k has the known loss and no gradient (proven in the book)."""

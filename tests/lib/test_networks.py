@@ -95,6 +95,7 @@ def test_split_undoes_ravel_for_one_vector_and_for_many():
         (lambda: Network.unravel(np.ones(5), 2, 2), r"theta must have n \(d \+ 1\) = 6 entries, got 5"),
         (lambda: Network.unravel(np.ones((6, 1)), 2, 2), r"theta must have 1 dimension\(s\)"),
         (lambda: Network.unravel(np.ones(6), 0, 2), "n must be at least 1, got 0"),
+        (lambda: Network.unravel(np.ones(6), 6, 0), "d must be at least 1, got 0"),
         (lambda: Network.orthonormal(2)(np.ones(2), kernels.erf), r"x must have 2 dimension\(s\)"),
         (lambda: Network.orthonormal(2)(np.ones((1, 3)), kernels.erf), "x must have 2 columns"),
     ],

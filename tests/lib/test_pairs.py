@@ -58,3 +58,11 @@ def test_zero_vectors():
 def test_swapping_exchanges_the_norms():
     pair = pairs.from_entries(np.array(0.5), np.array(1.0), np.array(2.0))
     assert pair.swapped() == pairs.Pairs(pair.s, pair.q, pair.p, pair.gap)
+
+
+def test_more_inputs_than_are_taken_at_a_time():
+    """By hand: |w| = 1e3, and v at an angle of 1e-9 to it, in a million dimensions."""
+    W = np.zeros((2, 2**20 + 1))
+    W[:, -1], W[1, 0] = 1e3, 1e-6
+    gap = pairs.among(W, noise=1.0).gap
+    np.testing.assert_allclose(gap, [[0.0, 1e-6], [1e-6, 0.0]], rtol=1e-9)

@@ -11,8 +11,10 @@ from lib import (
     Network,
     PopulationLoss,
     copy_average,
+    copy_average_like,
     copy_average_loss,
     kernels,
+    one_neuron,
     partitions,
 )
 from lib.students.averaging import group_excess, group_loss
@@ -81,6 +83,53 @@ def test_the_first_partition_is_the_optimum(k, n):
     first, *others = partitions(k, n)
     assert first == (1,) * (n - 1) + (k - n + 1,)
     assert all(copy_average_loss(first) < copy_average_loss(other) for other in others)
+
+
+# Its relative under other kernels
+
+
+@pytest.mark.parametrize(("k", "n"), [(5, 2), (5, 4)])
+def test_copies_and_an_average_under_relu_are_critical(k, n):
+    """Witness: PopulationLoss, its gradient; copies come first, in the order of their teachers."""
+    student = copy_average_like(kernels.relu, k, n, k + 2)
+    gradient = PopulationLoss(Network.orthonormal(k, k + 2), kernels.relu).gradient(student)
+    assert np.abs(gradient.ravel()).max() < 1e-12 and (student.a == 1.0).all()
+    assert student.W[: n - 1].argmax(axis=1).tolist() == list(range(n - 1))
+    averager = student.W[n - 1]
+    np.testing.assert_allclose(averager[n - 1 : k], averager[k - 1], rtol=1e-13)
+    assert averager[k - 1] > np.abs(averager[: n - 1]).max() and not student.W[:, k:].any()
+
+
+def test_relatives_that_have_names_of_their_own():
+    """The teacher itself, one neuron, erf, and where copies are flipped even n = k is none of them."""
+    for kernel in (kernels.relu, kernels.erf, kernels.tanh):
+        np.testing.assert_array_equal(copy_average_like(kernel, 3, 3, 5).ravel(), Network.orthonormal(3, 5).ravel())
+    alone = copy_average_like(kernels.tanh, 4, 1)
+    best = one_neuron(kernels.tanh, 4)
+    np.testing.assert_allclose(alone.ravel(), [best.r / 2] * 4 + [best.a], rtol=1e-9)
+    erf = copy_average_like(kernels.erf, 6, 3)
+    np.testing.assert_array_equal(erf.ravel(), copy_average([1, 1, 4], 6).ravel())
+    flipped = copy_average_like(kernels.relu, 8, 8, flipped=2)
+    assert np.sign(flipped.W[range(7), range(7)]).tolist() == [1] * 5 + [-1] * 2
+    gradient = PopulationLoss(Network.orthonormal(8), kernels.relu).gradient(flipped)
+    assert np.abs(gradient.ravel()).max() < 1e-11
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: copy_average_like("relu", 5, 2), "kernel must be a Kernel, got 'relu'"),
+        (lambda: copy_average_like(kernels.relu, 5, 0), "n must be at least 1, got 0"),
+        (lambda: copy_average_like(kernels.relu, 5, 6), "k must be at least 6, got 5"),
+        (lambda: copy_average_like(kernels.relu, 5, 2, 4), "d must be at least 5, got 4"),
+        (lambda: copy_average_like(kernels.relu, 5, 2, flipped=-1), "flipped must be at least 0, got -1"),
+        (lambda: copy_average_like(kernels.relu, 5, 2, flipped=2), "flipped must be at most 1, got 2"),
+        (lambda: copy_average_like(kernels.erf, 5, 2, flipped=1), "flipped must be 0 for erf"),
+    ],
+)
+def test_bad_arguments_of_relatives_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
 
 
 # Partitions

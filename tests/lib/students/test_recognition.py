@@ -243,12 +243,35 @@ def test_other_names():
     assert name(np.eye(K)[:5], np.ones(5))[0] == "other"  # copies that leave three out are not critical
     assert name(-np.eye(K), np.ones(K))[0] == "other"
     assert identify(Network(np.zeros((2, K)), [-1.0, -2.0]), K, kernel=kernels.relu) == ("dead", (), 0.0, 0)
-    assert name(np.vstack((np.eye(K), -np.ones((1, K)))), np.append(np.ones(K), -1.0)) == ("wrong-sign", ())
+    against = Network(np.vstack((np.eye(K), -np.ones((1, K)))), np.append(np.ones(K), -1.0))
+    assert identify(against, K, kernel=kernels.relu) == ("wrong-sign", (), 0.0, K + 1)
     flipped = perturbed_copies(kernels.relu, K, K, flipped=2)
     assert name(flipped.W, flipped.a) == ("perturbed-copies", (-1,) * 2 + (1,) * (K - 2))
     assert identify(copy_average_like(kernels.relu, K, 1), K, kernel=kernels.relu)[:2] == ("copy-average-like", (K,))
     with pytest.raises(ValueError, match="kernel must be a Kernel, got 'relu'"):
         identify(flipped, K, kernel="relu")
+
+
+def test_neurons_that_differ_by_twice_the_tolerance_are_each_within_it():
+    """One copy 4.5 % longer and the others as much shorter: none is farther from its reference."""
+    student = perturbed_copies(kernels.relu, K, 7)
+    length = np.full((7, 1), 0.955)
+    length[0] = 1.045
+    found = identify(Network(length * student.W, student.a), K, kernel=kernels.relu)
+    assert found.kind == "perturbed-copies" and found.deviation == pytest.approx(0.045, abs=1e-6)
+
+
+def test_nothing_is_solved_for_where_no_symmetric_student_is_near(monkeypatch):
+    def solved(*arguments):
+        raise RuntimeError
+
+    monkeypatch.setattr("lib.students.recognition.critical_point", solved)
+    student = perturbed_copies(kernels.relu, K, 5)
+    length = np.linspace(0.8, 1.3, 5)[:, None]
+    found = identify(Network(length * student.W, student.a), K, kernel=kernels.relu)
+    assert found.kind == "other" and 0.1 < found.deviation < 1.0
+    with pytest.raises(RuntimeError):
+        identify(student, K, kernel=kernels.relu)
 
 
 @pytest.mark.parametrize("kernel", [kernels.tanh, kernels.softplus], ids=lambda kernel: kernel.name)

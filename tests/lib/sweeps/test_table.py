@@ -101,6 +101,12 @@ def test_a_last_row_without_its_line_end_is_read_and_run_again(path, whole):
         assert set(rows.rows) == set(RUNS[:2]) and rows.again == [RUNS[2]]
 
 
+def test_of_a_stranger_sixty_signs_are_shown(path):
+    path.write_bytes(b"x" * 100)
+    with pytest.raises(ValueError, match="got a file that begins 'x{60}' in"):
+        read(path)
+
+
 def test_half_a_last_row_is_not_read(path, whole):
     path.write_bytes(whole[:-20])
     assert len(read(path)[0]) == 2
