@@ -9,14 +9,15 @@ from typing import NamedTuple
 import numpy as np
 
 from lib.arguments import finite_array, instance, integer, real, shown
-from lib.descent.certificate import newton_step, settles, zero_modes
-from lib.descent.dead_neurons import LivingLoss, dying, without_dying
+from lib.descent.certificate import newton_step, zero_modes
+from lib.descent.dead_neurons import dying, without_dying
 from lib.descent.ndf import integrator_for
 from lib.loss import PopulationLoss
 from lib.networks import Network, split
 
-# A Newton step longer than this is suspected of leading down a channel.
-_LONG_STEP = 0.05
+# A Newton step longer than this is suspected of leading down a channel, which is followed for as
+# many steps as the flow had, and this many more.
+_LONG_STEP, _MORE_STEPS = 0.05, 100
 
 
 class Counts(NamedTuple):
@@ -36,12 +37,20 @@ class Snapshots(NamedTuple):
 
 
 class Flow(NamedTuple):
-    """A gradient flow: its last student, and times, losses and gradient norms (each (steps + 1,)).
+    """A gradient flow, as `gradient_flow` followed it.
 
-    status: 'converged' (|grad L| <= gradient_tol), 'channel' (the same, but the valley goes on: a
-    Newton step is long and does not end in it), 'dead neuron' (converged after some w_i reached 0, see
-    `gradient_flow`), 'time limit', 'step limit' or 'interrupted'. Only 'converged' and 'dead neuron'
-    are ends of a flow.
+    Attributes
+    ----------
+    student : Network
+        The last one.
+    times, losses, gradient_norms : ndarray (steps + 1,)
+    status : str
+        'converged' (``|grad L| <= gradient_tol``), 'channel' (the same, but the valley goes on: a
+        Newton step is long, and stays long where the gradient is a hundredth), 'dead neuron'
+        (converged after some w_i reached 0, see `gradient_flow`), 'time limit', 'step limit' or
+        'interrupted'. Only 'converged' and 'dead neuron' are ends of a flow.
+    counts : Counts
+    snapshots : Snapshots
     """
 
     student: Network
@@ -54,14 +63,44 @@ class Flow(NamedTuple):
 
 
 def glorot(rng, n, d, law="normal"):
-    """Initial student of n neurons and d inputs (Glorot & Bengio 2010): mean 0, variances 2 / (fan-in + fan-out).
+    """Initial student of n neurons and d inputs: mean 0, variances 2 / (fan-in + fan-out) [1]_.
 
-    That is 2 / (n + d) for W (n, d) and 2 / (n + 1) for a (n,); W is drawn first. law: 'normal' or
-    'uniform', of the same variances. rng: numpy Generator. Raises ValueError for anything else.
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    n, d : int
+    law : {'normal', 'uniform'}
+        Of the same variances.
+
+    Returns
+    -------
+    Network
+        Its variances are 2 / (n + d) for W (n, d) and 2 / (n + 1) for a (n,); W is drawn first.
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+
+    References
+    ----------
+    .. [1] Glorot and Bengio, Understanding the difficulty of training deep feedforward neural
+       networks, AISTATS 2010.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lib import glorot
+    >>> glorot(np.random.default_rng(0), 3, 6)
+    Network(n=3, d=6)
     """
     instance("rng", rng, np.random.Generator)
     n, d = integer("n", n, least=1), integer("d", d, least=1)
-    draws = {"normal": rng.standard_normal, "uniform": lambda shape: rng.uniform(-np.sqrt(3.0), np.sqrt(3.0), shape)}
+    half_width = np.sqrt(3.0)
+    draws = {
+        "normal": rng.standard_normal,
+        "uniform": lambda shape: rng.uniform(-half_width, half_width, shape),
+    }
     if not isinstance(law, str) or law not in draws:
         raise ValueError(f"law must be 'normal' or 'uniform', got {shown(law)}")
     W = np.sqrt(2.0 / (n + d)) * draws[law]((n, d))
@@ -78,21 +117,51 @@ def gradient_flow(
     snapshot_times=(),
     callback=None,
 ):
-    """Follow the gradient flow of the PopulationLoss L from a student -> Flow.
+    """Follow the gradient flow of a loss from a student until the gradient vanishes.
 
-    gradient_tol: the flow has converged when |grad L|_2 is at most this.
-    rtol: local error per step relative to each weight (a tenth of it absolute), 1e-11 to 1e-4.
-    end_time, max_steps: limits, after which the status says so. A flow whose steps would fall below
-    rounding also ends at the 'step limit'.
-    snapshot_times: increasing times >= 0 at which the weights are kept, as far as the flow gets.
-    Under relu a neuron whose weights differ in the right sense, a_i^2 > |w_i|^2, may reach w_i = 0 in a finite
-    time, where the loss has no gradient. It is dead from then on (and the loss no longer depends on its
-    a_i): w_i = 0 is kept, and the flow, its gradient and its norm are those of the other neurons.
-    callback(time, loss, gradient_norm, student): called after every step. A KeyboardInterrupt, from
-    there or from the keyboard, ends the flow and keeps what was computed.
+    Parameters
+    ----------
+    L : PopulationLoss
+    student : Network
+    gradient_tol : float
+        The flow has converged when ``|grad L|_2`` is at most this.
+    rtol : float
+        Local error per step relative to each weight (a tenth of it absolute), 1e-11 to 1e-4:
+        longer implicit steps would damp unstable directions.
+    end_time, max_steps : float, int
+        Limits, after which the status says so. A flow whose steps would fall below rounding also
+        ends at the 'step limit'.
+    snapshot_times : sequence of float
+        Increasing times >= 0 at which the weights are kept, as far as the flow gets.
+    callback : callable
+        ``callback(time, loss, gradient_norm, student)``, called after every step. A
+        KeyboardInterrupt, from there or from the keyboard, ends the flow and keeps what was
+        computed.
 
-    Raises ValueError for arguments that are not these, and for rtol > 1e-4: implicit steps that long
-    damp unstable directions.
+    Returns
+    -------
+    Flow
+
+    Raises
+    ------
+    ValueError
+        For arguments that are not these.
+
+    Notes
+    -----
+    Under relu a neuron whose weights differ in the right sense, ``a_i^2 > |w_i|^2``, may reach
+    w_i = 0 in a finite time, where the loss has no gradient. It is dead from then on (and the loss
+    no longer depends on its a_i): w_i = 0 is kept, and the flow, its gradient and its norm are
+    those of the other neurons.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lib import Network, PopulationLoss, copy_average_loss, glorot, gradient_flow, kernels
+    >>> L = PopulationLoss(Network.orthonormal(6, 7), kernels.erf)
+    >>> flow = gradient_flow(L, glorot(np.random.default_rng(0), 3, 7))
+    >>> flow.status, bool(abs(flow.losses[-1] - copy_average_loss([1, 1, 4])) < 1e-9)
+    ('converged', True)
     """
     W, a = instance("L", L, PopulationLoss).smooth_weights(student)
     gradient_tol = real("gradient_tol", gradient_tol, least=1e-14)
@@ -102,7 +171,7 @@ def gradient_flow(
     if callback is not None and not callable(callback):
         raise ValueError(f"callback must be a function or None, got {shown(callback)}")
     wanted = _increasing("snapshot_times", snapshot_times)
-    integrator, loss, living = integrator_for(L, W, a, rtol), L, np.ones(student.n, dtype=bool)
+    integrator, living = integrator_for(L, W, a, rtol), np.ones(student.n, dtype=bool)
     points, kept, status = [integrator.point[:3]], [], "running"
     try:
         while status == "running":
@@ -114,25 +183,26 @@ def gradient_flow(
                 if dead.any():
                     living = living & ~dead
                     integrator = without_dying(integrator, L, W, a, living, rtol)
-                    loss, points[-1] = LivingLoss(L, living), integrator.point[:3]
+                    points[-1] = integrator.point[:3]
             status = _status(integrator, gradient_tol, end_time, max_steps)
             if status == "running":
                 integrator.step(end_time)
                 points.append(integrator.point[:3])
                 if callback is not None:
                     callback(*integrator.point[:3], _network(integrator.point.theta, student))
-        if status == "converged" and living.any() and _goes_on(L, loss, integrator.point.theta, student):
-            status = "channel"
-        elif status == "converged" and not living.all():
-            status = "dead neuron"
     except KeyboardInterrupt:
         status = "interrupted"
-    if integrator.point.time > points[-1][0]:  # interrupted between a step and its record
-        points.append(integrator.point[:3])
-    times, losses, norms = np.array(points).T
+    end = integrator.point
     counts = Counts(integrator.steps, integrator.gradients, integrator.products)
+    if end.time > points[-1][0]:  # interrupted between a step and its record
+        points.append(end[:3])
+    if status == "converged" and living.any() and _goes_on(L, integrator, living):
+        status = "channel"
+    elif status == "converged" and not living.all():
+        status = "dead neuron"
+    times, losses, norms = np.array(points).T
     snapshots = _snapshots(wanted, kept, student)
-    return Flow(_network(integrator.point.theta, student), times, losses, norms, status, counts, snapshots)
+    return Flow(_network(end.theta, student), times, losses, norms, status, counts, snapshots)
 
 
 def _status(integrator, gradient_tol, end_time, max_steps):
@@ -145,15 +215,27 @@ def _status(integrator, gradient_tol, end_time, max_steps):
     return "running"
 
 
-def _goes_on(L, loss, theta, student):
-    """True if the valley goes on to infinity: a Newton step is long, and no critical point is near its end."""
-    hessian = loss.operator(*split(theta, student.n, student.d))
-    null_directions, _ = zero_modes(L, _network(theta, student))
-    step = newton_step(hessian, null_directions)
-    if np.linalg.norm(step) <= _LONG_STEP:
+def _goes_on(L, integrator, living):
+    """True if the valley goes on to infinity: a Newton step is long, and does not become shorter.
+
+    Towards a critical point it falls to half, at least, while the gradient falls to a hundredth; in
+    a valley like exp(-x) or any power of 1/x it stays, or grows. `integrator` goes on that far.
+    """
+    first, end, steps = _newton_length(L, integrator, living), integrator.point, integrator.steps
+    if first <= _LONG_STEP:
         return False
-    _, gradient = loss.value_and_gradient(*split(theta + step, student.n, student.d))
-    return not settles(hessian, null_directions, step, gradient)
+    while integrator.point.gradient_norm > 0.01 * end.gradient_norm:
+        if integrator.stuck or integrator.steps >= 2 * steps + _MORE_STEPS:
+            break
+        integrator.step()
+    return _newton_length(L, integrator, living) > 0.5 * first
+
+
+def _newton_length(L, integrator, living):
+    """How long a Newton step of the living neurons is."""
+    W, a = split(integrator.point.theta, living.size, L.teacher.d)
+    student = Network(W[living], a[living])
+    return np.linalg.norm(newton_step(L.operator(student.W, student.a), zero_modes(L, student)[0]))
 
 
 def _snapshots(wanted, kept, student):
