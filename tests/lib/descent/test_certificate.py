@@ -12,6 +12,7 @@ from lib import (
     copy_average_spectrum,
     glorot,
     gradient_flow,
+    identify,
     kernels,
     load_sweep,
     perturbed_copies,
@@ -162,14 +163,16 @@ def test_eigenvalues_of_the_erf_tables_are_those_of_the_blocks(k):
 @pytest.mark.usefixtures("compiled_apart")
 @pytest.mark.parametrize("n", [2, 300])
 def test_a_thousand_teachers_are_not_flat(n):
-    """Largest and smallest eigenvalue are 10^15 apart. Witness: the exact blocks."""
+    """Largest and smallest eigenvalue are 10^15 apart. Witness: the exact blocks, all positive."""
     L = accelerator.loss(Network.orthonormal(1000, 1001), kernels.erf)
     point = copy_average([1] * (n - 1) + [1001 - n], 1001)
     theta = point.ravel()
     noise = np.random.default_rng(0).standard_normal(theta.size) / np.sqrt(theta.size)
     found = certify(L, Network.unravel(theta + 1e-8 * noise, n, 1001))
     assert found.kind == "strict minimum" and found.bounded == (n == 2)
-    assert abs(found.smallest_eigenvalue / exact_smallest("copy-average", 1000, n) - 1.0) < 1e-4
+    named, exact = identify(found.student, 1000), exact_smallest("copy-average", 1000, n)
+    assert named[:2] == ("copy-average", (1,) * (n - 1) + (1001 - n,)) and named.deviation < 1e-4
+    assert exact > 0.0 and abs(found.smallest_eigenvalue / exact - 1.0) < 1e-4
 
 
 @pytest.mark.parametrize("n", [3, 20, 24])

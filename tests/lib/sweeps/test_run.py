@@ -499,13 +499,18 @@ def test_committed_rows_are_reproduced(k):
 
 
 def test_a_flow_that_slows_down_at_a_saddle_is_followed_beyond():
-    """n = 49, seed 9: on the way |grad L| falls to 9.6e-9 where the Hessian still has an eigenvalue of -3e-7."""
+    """n = 49, seed 9: on the way |grad L| falls to 9.6e-9 with an eigenvalue of -3e-7 left.
+
+    Newton's method finds the saddle too far away to call the point critical.
+    """
     table, settings = read(committed(50))
     row = table[(table["n"] == 49) & (table["seed"] == 9)][0]
     L = accelerator.loss(Network.orthonormal(50, 51), kernels.erf)
     start = glorot(np.random.default_rng([50, 49, 9]), 49, 51)
     flow = gradient_flow(L, start)
-    assert flow.status == "converged" and certify(L, flow.student).kind == "saddle"
+    found = certify(L, flow.student)
+    assert flow.status == "converged" and found.kind == "not critical"
+    assert found.smallest_eigenvalue < -1e-7
     again = run.flow_row(49, 9, settings)
     assert (again["kind"], again["certificate"]) == (row["kind"], "strict minimum")
     assert again["status"] == "converged" and abs(again["loss"] - row["loss"]) < 1e-9
