@@ -226,7 +226,7 @@ def newton_step(hessian, null_directions):
 
 
 def zero_modes(L, student):
-    """(null directions (N, m), orthonormal; how many of them are exchanges), of a homogeneous kernel.
+    """(null directions (N, m), orthonormal; how many are exchanges), of a homogeneous kernel.
 
     Along them a critical student stays critical and its loss the same: the scalings (w_i, -a_i) of
     its neurons, and the exchanges of strength between neurons of one direction. m = 0 for other
