@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import eigh
-from scipy.sparse.linalg import LinearOperator, eigsh, minres
+from scipy.sparse.linalg import LinearOperator, eigsh, lsmr
 
 from lib.arguments import instance
-from lib.loss import PopulationLoss
+from lib.loss import MOST_PRODUCTS, PopulationLoss
 from lib.networks import Network
 from lib.pairs import Pairs, squared_norms
 
@@ -27,7 +27,7 @@ _POLISHING_STEPS = 20
 _ONE_DIRECTION = 1e-12  # 1 - cosine of neurons that have one direction: an angle of 1e-6
 _NEAR = 0.05  # how far Newton's method may move a critical point, relative to 1 + |theta|
 _SHORT = 1e-6  # a Newton step that may be rounding, likewise
-_SOFT = 1e-8  # the part of the largest eigenvalue below which the last step spares a direction
+_SOFT = 1e-8  # the part of the largest eigenvalue below which some steps spare a direction
 _RESOLVED = 1e-13  # the part of the largest curvature that is told from zero, in outputs of neurons
 _CERTAIN = 0.9  # the part of the smallest eigenvalue that is certified
 
@@ -213,15 +213,18 @@ def rounding_level(hessian, theta):
 
 
 def newton_step(hessian, null_directions):
-    """The step -H^-1 grad L of an operator H of the loss; by MINRES where H is not positive
-    definite.
+    """The step -H^-1 grad L of an operator H of the loss.
 
+    Where H is not positive definite it may be singular, and the step is then the one that least
+    squares make with a damping of 1e-8 of the largest eigenvalue.
     null_directions (N, m), of `zero_modes`: no step is made along them.
     """
     b = -hessian.gradient
     b -= null_directions @ (null_directions.T @ b)  # rounding, of which H^-1 would make a long step
     step, _ = hessian.solve(0.0, b, 1e-14 * np.linalg.norm(b))
-    step = minres(hessian, b, rtol=1e-12)[0] if step is None else step
+    if step is None:
+        damping = _SOFT * _largest_eigenvalue(hessian)
+        step = lsmr(hessian, b, damping, atol=1e-13, btol=1e-13, maxiter=MOST_PRODUCTS)[0]
     return step - null_directions @ (null_directions.T @ step)
 
 
