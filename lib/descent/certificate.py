@@ -20,7 +20,7 @@ from lib.pairs import Pairs, squared_norms
 
 UNIT_ROUNDOFF = 2.0**-53
 ENTRY_ERROR = 2.0**-40  # of a Hessian's h_ij in units of sqrt(h_ii h_jj), assumed
-ROUNDINGS = 20.0  # |grad L| of a critical point, in units of what rounding the weights makes of it
+ROUNDINGS = 20.0  # |grad L| of a critical point, in units of what rounding makes of it
 # N from which conjugate gradients are faster; N up to which a complete Hessian is affordable.
 _DENSE, _LARGEST_DENSE = 300, 4000
 _POLISHING_STEPS = 20
@@ -47,7 +47,7 @@ class Certificate(NamedTuple):
         point.
     student : Network
         The polished one. At a critical point ``|grad L|`` is at its rounding level, at most 20
-        times what rounding the weights makes of it.
+        times what rounding makes of it.
     scalings, exchanges : int
         Under relu some eigenvalues are zero for a known reason. They are counted, and
         smallest_eigenvalue is the smallest of the others. Scalings are one for each neuron,
@@ -182,7 +182,7 @@ def polish(L, student):
     theta = student.ravel()
     critical = bool(
         np.linalg.norm(theta - start.ravel()) <= _NEAR * reach
-        and np.linalg.norm(hessian.gradient) <= rounding_level(hessian, theta)
+        and np.linalg.norm(hessian.gradient) <= rounding_level(L, student, hessian)
     )
     found = (student, hessian) if critical else (start, given)
     return Polished(*found, lengths[0], critical, critical and settled)
@@ -201,15 +201,22 @@ def _stiff_step(L, student, hessian):
     return student, hessian
 
 
-def rounding_level(hessian, theta):
-    """How long grad L may be at a critical point: 20 times what rounding the weights makes of it.
+def rounding_level(L, student, hessian):
+    """How long grad L may be at a critical point: 20 times what rounding makes of it.
 
-    That is the root mean square of |H (r theta)| over random relative errors r = +-2^-53, here of
-    ten such vectors.
+    That is the root mean square, over ten sets of random signs r, of two errors: H (2^-53 r theta),
+    as from rounding the weights; and how far grad L, computed at theta + 2^-43 r theta, is from a
+    linear function, as from rounding within it.
     """
-    signs = np.random.default_rng(0).choice([-1.0, 1.0], (10, theta.size))
-    changes = [hessian @ (sign * theta) for sign in signs]
-    return ROUNDINGS * UNIT_ROUNDOFF * float(np.sqrt(np.square(changes).sum() / len(signs)))
+    rng, theta, squares = np.random.default_rng(0), student.ravel(), 0.0
+    for signs in rng.choice([-1.0, 1.0], (10, theta.size)):
+        of_weights = UNIT_ROUNDOFF * (hessian @ (signs * theta))
+        near = theta * (1.0 + 2.0**-43 * signs)
+        there = Network.unravel(near, student.n, student.d)
+        gradient = L.operator(there.W, there.a).gradient
+        within = gradient - hessian.gradient - hessian @ (near - theta)
+        squares += of_weights @ of_weights + within @ within
+    return ROUNDINGS * float(np.sqrt(squares / 10.0))
 
 
 def newton_step(hessian, null_directions):
