@@ -1,10 +1,10 @@
-"""What a critical point is: strict minimum, saddle or flat. A small gradient alone says nothing.
+"""What a critical point is: strict minimum, flat minimum, saddle or flat.
 
-A student with a duplicated neuron may be a saddle with |grad L| = 4e-8, and a valley that falls to
-infinity passes every tolerance without a minimum. So the point is first polished by Newton's
-method, which converges at isolated critical points only; then the smallest eigenvalue of the
-Hessian tells what it is. Directions in which the loss is known not to change, `zero_modes`, are
-left out of both.
+A small gradient alone says nothing. A student with a duplicated neuron may be a saddle with
+|grad L| = 4e-8, and a valley that falls to infinity passes every tolerance without a minimum. So
+the point is first polished by Newton's method, which converges at isolated critical points only;
+then the smallest eigenvalue of the Hessian tells what it is. Directions in which the loss is known
+not to change, `zero_modes`, are left out of both.
 """
 
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, eigsh, lsmr
 
 from lib.arguments import instance
+from lib.descent.dead_neurons import directions, steepest
 from lib.loss import MOST_PRODUCTS, PopulationLoss
 from lib.networks import Network
 from lib.pairs import Pairs, squared_norms
@@ -30,6 +31,7 @@ _SHORT = 1e-6  # a Newton step that may be rounding, likewise
 _SOFT = 1e-8  # the part of the largest eigenvalue below which some steps spare a direction
 _RESOLVED = 1e-13  # the part of the largest curvature that is told from zero, in outputs of neurons
 _CERTAIN = 0.9  # the part of the smallest eigenvalue that is certified
+_DESCENT = 1e-10  # a rate of the loss at a dead neuron, in units of E[f_teacher^2]^(1/2)
 
 
 class Certificate(NamedTuple):
@@ -38,8 +40,10 @@ class Certificate(NamedTuple):
     Attributes
     ----------
     kind : str
-        'strict minimum', 'saddle', 'flat' (the smallest eigenvalue is zero within rounding: a line
-        of equal losses, or a point that only higher derivatives decide) or 'not critical'.
+        'strict minimum'; 'flat minimum', where the loss is constant along the exchanges, or what
+        dead neurons allow, and rises in every other direction; 'saddle'; 'flat', where the smallest
+        eigenvalue is zero within rounding: a line of equal losses, or a point that only higher
+        derivatives decide; or 'not critical'.
     smallest_eigenvalue : float
         Of the Hessian at `student`; see the accuracy at `certify`.
     newton_step : float
@@ -52,12 +56,21 @@ class Certificate(NamedTuple):
         Under relu some eigenvalues are zero for a known reason. They are counted, and
         smallest_eigenvalue is the smallest of the others. Scalings are one for each neuron,
         ``(w, a) -> (c w, a / c)``; a 'strict minimum' may have them. Exchanges of strength are
-        between neurons of one direction. With any of these the student is 'flat' at best; if
-        smallest_eigenvalue is positive then, the loss rises in every direction but these.
+        between neurons of one direction.
+    dead : int
+        Neurons with w_i = 0 under relu. At a minimum the loss depends on none of their a_i, and it
+        stays the same where one takes the direction of a living neuron and some of its strength.
     bounded : bool
         Whether a Cholesky factorisation has shown that no eigenvalue is below 0.9
         smallest_eigenvalue. Where it has not, a 'strict minimum' is one with the probability that
         `certify` states.
+
+    Examples
+    --------
+    >>> L = PopulationLoss(Network.orthonormal(3, 4), kernels.erf)
+    >>> found = certify(L, copy_average([1, 2], 4))
+    >>> found.kind, found.bounded, round(found.smallest_eigenvalue, 6)
+    ('strict minimum', True, 0.007535)
     """
 
     kind: str
@@ -66,6 +79,7 @@ class Certificate(NamedTuple):
     student: Network
     scalings: int = 0
     exchanges: int = 0
+    dead: int = 0
     bounded: bool = False
 
 
@@ -107,18 +121,15 @@ def certify(L, student):
 
     For N <= 4000 a minimum is one by a bound: H - s, with s = 0.9 of the smallest eigenvalue that
     was found, has a Cholesky factorisation in floating point even after all that rounding can do in
-    it [1]_ is taken from its diagonal. So is what rounding may have done to the entries of H
-    itself, assumed to be at most 1e-12 of ``sqrt(h_ii h_jj)``.
+    it (Rump, BIT 46 (2006), 433-452) is taken from its diagonal. So is what rounding may have done
+    to the entries of H itself, assumed to be at most 1e-12 of ``sqrt(h_ii h_jj)``.
     For larger N positivity is probabilistic. Conjugate gradients for a random b that meet positive
     curvature only until their residual is ``1e-10 |b|`` overlook an eigenvalue <= 0 only if b has
     less than 1e-10 of its length along the eigenvector: a probability of about ``1e-10 sqrt(N)``.
 
-    Under relu the loss has no Hessian where some w_i = 0: the certificate is then that of the other
-    neurons alone, and if there are none it is 'flat' with smallest_eigenvalue 0.
-
-    References
-    ----------
-    .. [1] Rump, Verification of positive definiteness, BIT 46 (2006), 433-452.
+    Under relu a neuron with w_i = 0 is dead. The certificate is that of the others, and no minimum
+    unless ``2 a_i E[(f - f_teacher) relu(u.x)] >= 0`` for all unit vectors u, within rounding. That
+    is as good as the search for the smallest, downhill from the directions of all neurons.
 
     Examples
     --------
@@ -132,7 +143,8 @@ def certify(L, student):
     W, a = instance("L", L, PopulationLoss).weights(student)
     living = W.any(axis=1) | (not L.kernel.homogeneous)
     if not living.any():
-        return Certificate("flat", 0.0, 0.0, student)
+        kind = _beside_the_dead(L, W, a, living)
+        return Certificate(kind, 0.0, 0.0, student, dead=student.n)
     found = polish(L, Network(W[living], a[living]))
     null_directions, exchanges = zero_modes(L, found.student)
     smallest, resolution, bounded = _smallest_eigenvalue(L, found, null_directions)
@@ -141,15 +153,28 @@ def certify(L, student):
         kind = "not critical"
     elif smallest < -resolution:
         kind = "saddle"
-    elif smallest > resolution and found.isolated and not exchanges and (bounded or large):
-        kind = "strict minimum"
+    elif smallest > resolution and found.isolated and (bounded or large):
+        kind = "flat minimum" if exchanges else "strict minimum"
     else:
         kind = "flat"
     W, a = W.copy(), a.copy()
     W[living], a[living] = found.student.W, found.student.a
-    scalings = null_directions.shape[1] - exchanges
-    student = Network(W, a)
-    return Certificate(kind, smallest, found.first_step, student, scalings, exchanges, bounded)
+    if kind.endswith("minimum") and not living.all():
+        kind = _beside_the_dead(L, W, a, living)
+    counts = null_directions.shape[1] - exchanges, exchanges, student.n - int(living.sum())
+    return Certificate(kind, smallest, found.first_step, Network(W, a), *counts, bounded)
+
+
+def _beside_the_dead(L, W, a, living):
+    """The kind of a student whose living neurons alone are at a minimum, or are none."""
+    starts = directions(L, W[living])
+    for sign in (-1.0, 1.0):
+        of_sign = a[~living] * sign > 0.0
+        if of_sign.any() or not a[~living].all():
+            rate, _ = steepest(L, W[living], a[living], sign, starts)
+            if rate < -_DESCENT * np.sqrt(L.teacher_energy):
+                return "not critical" if of_sign.any() else "saddle"
+    return "flat minimum"
 
 
 def polish(L, student):

@@ -10,7 +10,7 @@ import numpy as np
 
 from lib.arguments import finite_array, instance, integer, real, shown
 from lib.descent.certificate import newton_step, zero_modes
-from lib.descent.dead_neurons import dying, without_dying
+from lib.descent.dead_neurons import Fates, LivingLoss, restarted
 from lib.descent.ndf import integrator_for
 from lib.loss import PopulationLoss
 from lib.networks import Network, split
@@ -47,10 +47,19 @@ class Flow(NamedTuple):
     status : str
         'converged' (``|grad L| <= gradient_tol``), 'channel' (the same, but the valley goes on: a
         Newton step is long, and stays long where the gradient is a hundredth), 'dead neuron'
-        (converged after some w_i reached 0, see `gradient_flow`), 'time limit', 'step limit' or
+        (converged with some w_i = 0, see `gradient_flow`), 'time limit', 'step limit' or
         'interrupted'. Only 'converged' and 'dead neuron' are ends of a flow.
     counts : Counts
+        How many steps, gradients and Hessian products it took.
     snapshots : Snapshots
+        times (s,), W (s, n, d) and a (s, n) at the times that were asked for.
+
+    Examples
+    --------
+    >>> L = PopulationLoss(Network.orthonormal(3, 4), kernels.erf)
+    >>> flow = gradient_flow(L, glorot(np.random.default_rng(0), 2, 4), snapshot_times=[1.0])
+    >>> flow.status, len(flow.times) == flow.counts.steps + 1, flow.snapshots.W.shape
+    ('converged', True, (1, 2, 4))
     """
 
     student: Network
@@ -63,7 +72,7 @@ class Flow(NamedTuple):
 
 
 def glorot(rng, n, d, law="normal"):
-    """Initial student of n neurons and d inputs: mean 0, variances 2 / (fan-in + fan-out) [1]_.
+    """Initial student of n neurons and d inputs: mean 0, variances 2 / (fan-in + fan-out).
 
     Parameters
     ----------
@@ -82,10 +91,10 @@ def glorot(rng, n, d, law="normal"):
     ValueError
         For anything else.
 
-    References
-    ----------
-    .. [1] Glorot and Bengio, Understanding the difficulty of training deep feedforward neural
-       networks, AISTATS 2010.
+    Notes
+    -----
+    Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks,
+    AISTATS 2010.
 
     Examples
     --------
@@ -150,9 +159,12 @@ def gradient_flow(
     Notes
     -----
     Under relu a neuron whose weights differ in the right sense, ``a_i^2 > |w_i|^2``, may reach
-    w_i = 0 in a finite time, where the loss has no gradient. It is dead from then on (and the loss
-    no longer depends on its a_i): w_i = 0 is kept, and the flow, its gradient and its norm are
-    those of the other neurons.
+    w_i = 0 in a finite time, where the loss has no gradient. It is then dead, the loss does not
+    depend on its a_i, and the flow, its gradient and its norm are those of the other neurons. But
+    it leaves w_i = 0 when the loss begins to fall in a direction u, that is at a rate
+    ``2 a_i E[(f - f_teacher) relu(u.x)]`` below -gradient_tol. On the way only the local minimum of
+    the rates is watched in which the neuron died, as gradient descent with small steps does; where
+    the gradient is at most gradient_tol, directions of the whole sphere are searched.
 
     Examples
     --------
@@ -171,20 +183,20 @@ def gradient_flow(
     if callback is not None and not callable(callback):
         raise ValueError(f"callback must be a function or None, got {shown(callback)}")
     wanted = _increasing("snapshot_times", snapshot_times)
-    integrator, living = integrator_for(L, W, a, rtol), np.ones(student.n, dtype=bool)
+    integrator, fates = integrator_for(L, W, a, rtol), Fates(L, student, gradient_tol)
     points, kept, status = [integrator.point[:3]], [], "running"
     try:
         while status == "running":
             while len(kept) < len(wanted) and wanted[len(kept)] <= integrator.point.time:
                 kept.append(integrator.interpolate(wanted[len(kept)]))
+            status = _status(integrator, gradient_tol, end_time, max_steps)
             if L.kernel.homogeneous:
                 W, a = split(integrator.point.theta, student.n, student.d)
-                dead = dying(L, W, a, living)
-                if dead.any():
-                    living = living & ~dead
-                    integrator = without_dying(integrator, L, W, a, living, rtol)
+                changed = fates.change(W, a, thorough=status == "converged")
+                if changed:
+                    integrator = restarted(integrator, LivingLoss(L, fates.living), *changed, rtol)
                     points[-1] = integrator.point[:3]
-            status = _status(integrator, gradient_tol, end_time, max_steps)
+                    status = _status(integrator, gradient_tol, end_time, max_steps)
             if status == "running":
                 integrator.step(end_time)
                 points.append(integrator.point[:3])
@@ -196,6 +208,7 @@ def gradient_flow(
     counts = Counts(integrator.steps, integrator.gradients, integrator.products)
     if end.time > points[-1][0]:  # interrupted between a step and its record
         points.append(end[:3])
+    living = fates.living
     if status == "converged" and living.any() and _goes_on(L, integrator, living):
         status = "channel"
     elif status == "converged" and not living.all():

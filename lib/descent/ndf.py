@@ -7,9 +7,9 @@ price of one linear system (H + 1/c) x = b in each. H is symmetric with few clus
 so conjugate gradients solve it in a few Hessian-vector products.
 
 Step and order control are those of SciPy's BDF. What differs is that the Hessian is fresh in every
-step, so that one Newton iteration mostly suffices, or a second one of few products, and that nothing
-of size N x N exists.
-SciPy's own class, tried with the same linear solver, needed about three times the products.
+step, so that one Newton iteration mostly suffices, or a second one of few products, and that
+nothing of size N x N exists. SciPy's own class, tried with the same linear solver, needed about
+three times the products.
 """
 
 import functools
@@ -27,8 +27,9 @@ _ERROR = _KAPPA * GAMMA + 1.0 / np.arange(1, 7)
 
 # What Newton and conjugate gradients leave over, in units of the local error that is tolerated.
 LEFT_OVER = 0.3
-# Newton ends with a correction of this size. The next one would mostly be far smaller, but in a curved valley, where
-# conjugate gradients leave their own share, it was seen to be three times as large.
+# Newton ends with a correction of this size. The next one would mostly be far smaller, but in a
+# curved valley, where conjugate gradients leave their own share, it was seen to be three times as
+# large.
 LAST_CORRECTION = LEFT_OVER / 3
 NEWTON_ITERATIONS = 4
 _SMALLEST_FACTOR, _LARGEST_FACTOR = 0.2, 10.0
@@ -60,7 +61,7 @@ class NDF:
         theta = np.concatenate((W.ravel(), a))
         loss, gradient = self._value_and_gradient(theta)
         self.point = Point(0.0, loss, math.sqrt(gradient @ gradient), theta)
-        # A first step whose length is one unit of tolerated error; the order-1 error test takes it from there.
+        # A first step of one unit of tolerated error; the order-1 error test takes it from there.
         self._h = 1.0 / max(self._size(gradient, theta), 1e-300)
         self._order, self._equal_steps = 1, 0
         # Row j holds the j-th backward difference of theta on the grid of the current step length.
@@ -68,7 +69,7 @@ class NDF:
         self._differences[0], self._differences[1] = theta, -self._h * gradient
 
     def step(self, end_time=np.inf):
-        """Advance by one accepted step, not beyond end_time; `stuck` if the step it takes is below rounding."""
+        """Advance by one accepted step, not beyond end_time; `stuck` if it is below rounding."""
         remaining = end_time - self.point.time
         if self._h > remaining:
             self._change_step(remaining / self._h)
@@ -103,7 +104,10 @@ class NDF:
         return self._differences[0] + weights @ self._differences[1 : self._order + 1]
 
     def _correct(self):
-        """Solve the implicit formula: (theta, change of the prediction, loss, gradient, iterations) or None."""
+        """Solve the implicit formula: (theta, its change, loss, gradient, iterations) or None.
+
+        The change is that of the prediction.
+        """
         order, D = self._order, self._differences
         c = self._h / ALPHA[order]
         predicted, history = _PREDICTION[order] @ D[: order + 1]
@@ -114,12 +118,15 @@ class NDF:
         small, previous = LEFT_OVER * self._atol * math.sqrt(change.size), np.inf
         for iteration in range(NEWTON_ITERATIONS):
             residual = -gradient - (history + change) / c
-            # The first correction is nearly all of the change, which has to tell the error of the step: to a tenth.
-            tolerance = small / c if iteration else min(small / c, 0.1 * math.sqrt(residual @ residual))
+            # The first correction is nearly all of the change, which has to tell the error of the
+            # step: to a tenth.
+            tolerance = (
+                small / c if iteration else min(small / c, 0.1 * math.sqrt(residual @ residual))
+            )
             correction, products = hessian.solve(1.0 / c, residual, tolerance)
             self.products += products
             if correction is None:
-                return None  # 1 + c H is not positive definite: the step is too long for the flow to be followed
+                return None  # 1 + c H is not positive definite: too long a step to follow the flow
             if iteration and products == 0:
                 return predicted + change, change, loss, gradient, iteration
             size = self._size(correction, predicted)
@@ -181,5 +188,8 @@ def _regrid(order, factor):
 
 
 # The prediction, and what the formula adds to it, as sums over differences.
-_PREDICTION = {order: np.stack((np.ones(order + 1), GAMMA[: order + 1] / ALPHA[order])) for order in range(1, 6)}
+_PREDICTION = {
+    order: np.stack((np.ones(order + 1), GAMMA[: order + 1] / ALPHA[order]))
+    for order in range(1, 6)
+}
 _SAME_GRID = [_regrid(order, 1.0) for order in range(6)]

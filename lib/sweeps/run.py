@@ -165,7 +165,8 @@ def certified_flow(n, seed, settings, compiled=True):
         if flow.status == "interrupted":  # by Ctrl-C in this very process: no end, and no row
             raise KeyboardInterrupt
         certificate = certify(L, flow.student)
-        leads_on = certificate.smallest_eigenvalue < 0.0 and certificate.kind != "flat"
+        goes_down = certificate.smallest_eigenvalue < 0.0 or certificate.dead
+        leads_on = certificate.kind in ("saddle", "not critical") and goes_down
         if not leads_on or gradient_tol <= 1e-12:
             return flow, certificate
         gradient_tol *= 0.01

@@ -24,13 +24,11 @@ MODULES = [
     if path.name != "__main__.py"
 ]
 KERNELS = {"erf", "relu", "gelu", "tanh", "sigmoid", "softplus"}
-# Their docstrings are not yet in NumPy style, and not on the page.
-PENDING = {"glorot", "gradient_flow", "Flow", "certify", "Certificate"}
 
 
 def public():
     """Names below lib: those of `lib.__all__`, of checks and explore, and the kernels' class."""
-    found = {name: getattr(lib, name) for name in lib.__all__ if name not in PENDING}
+    found = {name: getattr(lib, name) for name in lib.__all__}
     for name, module in [*found.items()]:
         if inspect.ismodule(module):
             del found[name]

@@ -9,6 +9,7 @@ from lib import (
     PopulationLoss,
     certify,
     copy_average,
+    copy_average_like,
     copy_average_spectrum,
     glorot,
     gradient_flow,
@@ -308,12 +309,17 @@ def test_entries_of_a_hessian_are_as_exact_as_the_bound_assumes():
                 assert abs(H[i, j] - float(exact)) < assumed, (n, i, j)
 
 
-# Zero modes of relu.
+# Zero modes and dead neurons of relu.
 
 
 @pytest.mark.parametrize(
     ("n", "seed", "kind", "exchanges"),
-    [(4, 1, "strict minimum", 0), (4, 2, "flat", 1), (3, 3, "flat", 2), (5, 4, "flat", 1)],
+    [
+        (4, 1, "strict minimum", 0),
+        (4, 2, "flat minimum", 1),
+        (3, 3, "flat minimum", 2),
+        (5, 4, "flat minimum", 1),
+    ],
 )
 def test_certificates_name_the_zero_modes(n, seed, kind, exchanges):
     """Witness: the dense spectrum of the living has these zeros, and the stated eigenvalue next."""
@@ -322,7 +328,7 @@ def test_certificates_name_the_zero_modes(n, seed, kind, exchanges):
     living = student.W.any(axis=1)
     assert (certificate.kind, certificate.exchanges) == (kind, exchanges)
     assert certificate.scalings == living.sum()
-    assert certificate.bounded
+    assert certificate.dead == n - living.sum() and certificate.bounded
     polished = Network(certificate.student.W[living], certificate.student.a[living])
     eigenvalues = np.linalg.eigvalsh(L.hessian(polished))
     zeros = living.sum() + exchanges
@@ -360,6 +366,49 @@ def test_rounding_along_scalings_does_not_spoil_newton(seed):
     assert certificate.kind == "strict minimum" and certificate.newton_step < 1e-7
 
 
-def test_a_network_of_the_dead_is_flat():
-    found = certify(L8, Network(np.zeros((2, K + 1)), [-1.0, -2.0]))
-    assert found[:3] == ("flat", 0.0, 0.0)
+@pytest.mark.parametrize(
+    ("a", "kind"),
+    [
+        ([-1.0, -2.0], "flat minimum"),
+        ([-1.0, 2.0], "not critical"),  # the second is drawn towards the teacher
+        ([-1.0, 0.0], "saddle"),  # w = t u, a = t lowers the loss by 2 t^2 F(u)
+    ],
+)
+def test_a_network_of_the_dead(a, kind):
+    found = certify(L8, Network(np.zeros((2, K + 1)), a))
+    assert found[:3] == (kind, 0.0, 0.0) and found.dead == 2
+
+
+@pytest.mark.parametrize(
+    ("a", "kind"), [(-1.0, "flat minimum"), (1.0, "not critical"), (0.0, "saddle")]
+)
+def test_a_dead_neuron_beside_a_minimum(a, kind):
+    """The pull F on a further neuron is nowhere negative beside seven perturbed copies of k = 8.
+
+    With a > 0 or = 0 the loss falls; the witnesses are losses. With a < 0 it is constant in a, and
+    along the exchange of strength with a neuron that is alive, and no move lowers it.
+    """
+    copies = perturbed_copies(kernels.relu, K, 7, K + 1)
+    assert certify(L8, copies).kind == "strict minimum"
+    student = Network(np.vstack((copies.W, np.zeros(K + 1))), np.append(copies.a, a))
+    found, lowest = certify(L8, student), L8(student)
+    assert (found.kind, found.dead, found.scalings) == (kind, 1, 7)
+    w, (u, h) = copies.W[0], (np.eye(K + 1)[K - 1], 1e-3)
+    if a < 0.0:
+        exchanged = np.vstack((w + 0.2 * w, copies.W[1:], 0.2 * w))
+        assert abs(L8(Network(exchanged, student.a)) - lowest) < 1e-14
+        assert abs(L8(Network(student.W, np.append(copies.a, 5.0))) - lowest) < 1e-14
+        rng = np.random.default_rng(0)
+        for _ in range(300):
+            move = 1e-3 * rng.standard_normal(student.ravel().size)
+            assert L8(Network.unravel(student.ravel() + move, 8, K + 1)) > lowest - 1e-14
+    else:
+        moved = Network(np.vstack((copies.W, h * u)), np.append(copies.a, a or h))
+        assert L8(moved) < lowest - 1e-7
+
+
+def test_a_living_network_is_judged_before_its_dead():
+    """Beside a saddle of the living the dead make no minimum."""
+    average = copy_average_like(kernels.relu, K, 7, K + 1)
+    student = Network(np.vstack((average.W, np.zeros(K + 1))), np.append(average.a, -1.0))
+    assert certify(L8, average).kind == certify(L8, student).kind == "saddle"
