@@ -146,9 +146,9 @@ def draw_student(ax, student, k, neuron_roles=None, spacing=22.0):
         at = np.argwhere(sign * weights > 0)
         lines = [[(j, 1), (x[i], 0)] for i, j in at]
         widths = unit * np.abs(weights[tuple(at.T)])
-        shades = [colours[i] for i, _ in at]
-        ax.add_collection(LineCollection(lines, widths, shades, linestyles=style, alpha=0.75, zorder=1))
-    ax.scatter(np.arange(k), np.ones(k), (0.5 * spacing) ** 2, "black", "s", lw=0, zorder=2)
-    ax.scatter(x, np.zeros(student.n), (2 * radii * spacing) ** 2, colours, lw=0, zorder=2)
+        looks = {"linewidths": widths, "colors": [colours[i] for i, _ in at], "linestyles": [style]}
+        ax.add_collection(LineCollection(lines, **looks, alpha=0.75, zorder=1))
+    ax.scatter(np.arange(k), np.ones(k), s=(0.5 * spacing) ** 2, color="black", marker="s", lw=0)
+    ax.scatter(x, np.zeros(student.n), s=(2 * radii * spacing) ** 2, color=colours, lw=0)
     ax.set(xlim=(-1, k), ylim=(-0.35, 1.2))
     ax.axis("off")

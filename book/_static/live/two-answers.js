@@ -3,8 +3,8 @@
 /* The book's question and its two answers for one n: both students, their losses beside the bound that no student beats, which of them
  * is a minimum, where the stored flows ended, and a gradient flow that runs while the reader looks. */
 (() => {
-  const { make, number, quantity, plural, LiveFigure, scale, fill, ticks, place } = Live;
-  const LARGEST = 20; // teacher neurons for which a page can integrate the flow
+  const { make, number, quantity, LiveFigure, scale, fill, ticks, place } = Live;
+  const LARGEST = 8; // teacher neurons for which a page integrates the flow within seconds
   const ENDS = { "copy-average": "copy-average", "perturbed copies": "perturbed copies", "no end": "no point within 3000 steps" };
 
   class TwoAnswers extends LiveFigure {
@@ -17,7 +17,7 @@
       this.controls.append(make("fieldset", {}, make("legend", {}, "teacher neurons ", make("i", {}, "k")), ...choices));
       this.neurons = this.slider("student neurons <i>n</i>", { min: 2, max: 7, value: 6, name: "n" }, (n) => this.change(this.k, n));
       const sign = (look, name) => make("span", { class: "live-key" }, make("span", { class: `live-mark live-mark-${look}` }), name);
-      this.stage.before(make("p", { class: "live-hint" }, ...[["teacher", "teacher neuron"], ["copy", "copies"], ["average", "averages"]].map(([look, name]) => sign(look, name)),
+      this.stage.before(make("p", { class: "live-hint" }, ...[["teacher", "teacher neuron"], ["copy", "student neuron that copies"], ["average", "that averages"]].map(([look, name]) => sign(look, name)),
         make("span", { class: "live-key" }, "line: weight, dashed if negative")));
       this.average = this.answer("average", "Copy-average");
       this.training = this.answer("training", "Training");
@@ -81,7 +81,8 @@
           const { k, n } = this;
           this.seed += 1;
           this.end = null;
-          this.flow = new GradientFlow(GradientFlow.glorot(this.seed, n, k), (theta) => Networks.lossAndGradient(theta, n, k, k));
+          this.start = GradientFlow.glorot(this.seed, n, k);
+          this.flow = new GradientFlow(this.start, (theta) => Networks.lossAndGradient(theta, n, k, k));
         }
         this.playing = true;
         requestAnimationFrame(() => this.frame(this.flow));
@@ -109,8 +110,8 @@
       const { k, n, state } = this, { average, copies, bound, flows } = state, rest = k - n, lower = average.loss < copies.loss ? "copy-average" : "perturbed copies";
       const facts = (name, { loss, minimum }) =>
         `${quantity(`${name}: kind`, minimum ? "a minimum" : "a saddle")}, loss ${quantity(name, number(loss, 4))}${name === lower ? ` (${quantity("lower", "lower", "span")})` : ""}`;
-      this.average.subtitle.textContent = `${plural(n - 1, "copy").replace("copys", "copies")}, 1 average of ${rest + 1}`;
-      this.copies.subtitle.textContent = `${n} copies, ${rest} left over`;
+      this.average.subtitle.textContent = `${n - 1} copied, ${rest + 1} averaged`;
+      this.copies.subtitle.textContent = `${n} of ${k} copied`;
       this.average.facts.innerHTML = facts("copy-average", average);
       this.copies.facts.innerHTML = facts("perturbed copies", copies);
       const elsewhere = flows - average.ended - copies.ended;
@@ -119,7 +120,7 @@
       const verdict = average.minimum && copies.minimum ? `Both are minima, and ${lower} ${lower === "copy-average" ? "has" : "have"} the lower loss.` :
         `Only ${average.minimum ? "copy-average is a minimum" : "perturbed copies are a minimum"}; the other is a saddle.`;
       const running = !this.flow ? "" : this.playing ? ` Flow ${this.seed} is running.` : this.end ? ` ${this.found()}` : ` Flow ${this.seed} is paused.`;
-      this.say(`<i>k</i> = ${k}, <i>n</i> = ${n}. ${quantity("verdict", verdict)} The bound: no student has a loss below ${quantity("bound", number(bound, 4))}.${running}`);
+      this.say(`${quantity("verdict", verdict)} No student has a loss below the bound ${quantity("bound", number(bound, 4))}.${running}`);
       this.player.textContent = this.playing ? "Pause" : this.end ? "Watch another flow" : this.flow ? "Go on" : "Watch one flow";
       this.player.hidden = k > LARGEST;
       for (const [answer, kind] of [[this.average, "copy-average"], [this.copies, "perturbed copies"]]) answer.box.toggleAttribute("data-found", this.end === kind);
@@ -154,7 +155,7 @@
         glyph.setAttribute("aria-label", "No flow is drawn");
         return fill(glyph, this.size[0], this.size[1], [
           make("text", { x: this.size[0] / 2, y: this.size[1] / 2 - 4, "text-anchor": "middle" }, "To watch a flow in the page,"),
-          make("text", { x: this.size[0] / 2, y: this.size[1] / 2 + 12, "text-anchor": "middle" }, `choose k = 8 or ${LARGEST}.`)]);
+          make("text", { x: this.size[0] / 2, y: this.size[1] / 2 + 12, "text-anchor": "middle" }, `choose k = ${LARGEST}.`)]);
       }
       const theta = flow ? flow.theta : GradientFlow.glorot(this.seed + 1, n, k);
       const roles = { "copy-average": this.end && this.averagers(theta), "perturbed copies": Array(n).fill("copy") }[this.end];
@@ -173,20 +174,28 @@
     /** For all n at once: losses above the bound, where each is a minimum, where the flows ended. */
     drawMap(width) {
       const { k, n } = this, at = FLOW_ENDS[k], step = at.widths[1] - at.widths[0], right = width - 8, left = 36;
-      const x = scale(at.widths[0] - step / 2, at.widths.at(-1) + step / 2, left, right), y = scale(0, 60, 74, 6), inside = (value) => Math.min(right, Math.max(left, x(value)));
-      const curves = TwoAnswers.curves(k), drawn = [];
-      for (const percent of [0, 25, 50]) drawn.push(make("text", { x: left - 5, y: y(percent) + 4, "text-anchor": "end" }, `${percent}%`), make("line", { x1: left, x2: right, y1: y(percent), y2: y(percent), class: percent ? "live-rule" : "" }));
+      const curves = TwoAnswers.curves(k), highest = 1.6 * Math.max(...curves.copy), drawn = [];
+      const x = scale(at.widths[0] - step / 2, at.widths.at(-1) + step / 2, left, right), y = scale(0, highest, 74, 6), inside = (value) => Math.min(right, Math.max(left, x(value)));
+      for (const percent of ticks(highest, 3)) drawn.push(make("text", { x: left - 5, y: y(percent) + 4, "text-anchor": "end" }, `${percent}%`), make("line", { x1: left, x2: right, y1: y(percent), y2: y(percent), class: percent ? "live-rule" : "" }));
       drawn.push(make("text", { x: left + 4, y: 12 }, "loss above the bound"));
-      for (const look of ["average", "copy"]) drawn.push(make("polyline", { points: at.widths.map((each, i) => `${x(each).toFixed(1)},${y(curves[look][i]).toFixed(1)}`).join(" "), class: `live-curve live-${look}-curve` }));
+      for (const look of ["average", "copy"]) {
+        const points = at.widths.map((each, i) => [x(each), y(curves[look][i])]), out = points.findIndex(([, py]) => py < 2);
+        if (out > 0) { // the curve leaves the drawing at its upper edge
+          const [[x0, y0], [x1, y1]] = points.slice(out - 1, out + 1);
+          points.splice(out, Infinity, [x0 + ((x1 - x0) * (y0 - 2)) / (y0 - y1), 2]);
+        }
+        drawn.push(make("polyline", { points: points.map((point) => point.map((value) => value.toFixed(1)).join()).join(" "), class: `live-curve live-${look}-curve` }));
+        if (look === "average") drawn.push(make("text", { x: points.at(-1)[0] - (k === 8 ? 40 : 14), y: 14, "text-anchor": "end" }, "copy-average"));
+      }
       const middle = at.widths.findIndex((each) => each >= k / 2);
       drawn.push(make("text", { x: x(at.widths[middle]), y: y(curves.copy[middle]) - 6, "text-anchor": "middle" }, "perturbed copies"));
-      drawn.push(make("text", { x: x(at.widths.at(-1)) - (k > 10 ? 12 : 0.3 * (x(2) - x(1))), y: y(53), "text-anchor": "end" }, "copy-average"));
       const bar = (look, from, to, top, name, anchor) => drawn.push(
         make("rect", { x: inside(from), y: top, width: inside(to) - inside(from), height: 15, class: `live-${look}-bar` }),
         make("text", { x: anchor === "start" ? left + 4 : right - 4, y: top + 11.5, "text-anchor": anchor }, name));
       bar("average", -1, at.copy_average_unstable, 80, "copy-average is a minimum", "start");
       bar("copy", at.perturbed_stable, k + 1, 97, "perturbed copies are a minimum", "end");
-      const top = 117, tall = 24;
+      const top = 129, tall = 24;
+      drawn.push(make("text", { x: left, y: 125 }, `where training ended, from ${at.flows[0]} random starts for each n`));
       at.widths.forEach((each, i) => {
         const from = x(each - step / 2) + 0.5, wide = x(step) - x(0) - 1;
         let y0 = top + tall;
@@ -196,7 +205,6 @@
           if (count) drawn.push(make("rect", { x: from, y: y0, width: wide, height, class: `live-${look}-neuron` }));
         }
       });
-      drawn.push(make("text", { x: left - 5, y: top + 16, "text-anchor": "end" }, "ends"));
       for (const each of k === 8 ? at.widths : ticks(at.widths.at(-1)).filter((tick) => tick >= 2)) drawn.push(make("text", { x: x(each), y: top + tall + 14, "text-anchor": "middle" }, String(each)));
       drawn.push(make("text", { x: left - 5, y: top + tall + 14, "text-anchor": "end" }, "n"));
       drawn.push(make("rect", { x: x(n - step / 2), y: 2, width: x(step) - x(0), height: top + tall, class: "live-here" }));
