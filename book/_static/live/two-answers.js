@@ -195,7 +195,7 @@
       bar("average", -1, at.copy_average_unstable, 80, "copy-average is a minimum", "start");
       bar("copy", at.perturbed_stable, k + 1, 97, "perturbed copies are a minimum", "end");
       const top = 129, tall = 24;
-      drawn.push(make("text", { x: left, y: 125 }, `where training ended, from ${at.flows[0]} random starts for each n`));
+      drawn.push(make("text", { x: left, y: 125 }, `ends of training, ${at.flows[0]} starts for each n`));
       at.widths.forEach((each, i) => {
         const from = x(each - step / 2) + 0.5, wide = x(step) - x(0) - 1;
         let y0 = top + tall;
