@@ -150,5 +150,5 @@ def draw_student(ax, student, k, neuron_roles=None, spacing=22.0):
         ax.add_collection(LineCollection(lines, **looks, alpha=0.75, zorder=1))
     ax.scatter(np.arange(k), np.ones(k), s=(0.5 * spacing) ** 2, color="black", marker="s", lw=0)
     ax.scatter(x, np.zeros(student.n), s=(2 * radii * spacing) ** 2, color=colours, lw=0)
-    ax.set(xlim=(-1, k), ylim=(-0.35, 1.2))
+    ax.set(xlim=(-1, k), ylim=(-0.35, 1.2), xticks=[], yticks=[])
     ax.axis("off")

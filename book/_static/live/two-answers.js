@@ -17,8 +17,8 @@
       this.controls.append(make("fieldset", {}, make("legend", {}, "teacher neurons ", make("i", {}, "k")), ...choices));
       this.neurons = this.slider("student neurons <i>n</i>", { min: 2, max: 7, value: 6, name: "n" }, (n) => this.change(this.k, n));
       const sign = (look, name) => make("span", { class: "live-key" }, make("span", { class: `live-mark live-mark-${look}` }), name);
-      this.stage.before(make("p", { class: "live-hint" }, ...[["teacher", "teacher neuron"], ["copy", "student neuron that copies"], ["average", "that averages"]].map(([look, name]) => sign(look, name)),
-        make("span", { class: "live-key" }, "line: weight, dashed if negative")));
+      this.stage.before(make("p", { class: "live-hint" }, ...[["teacher", "teacher neuron"], ["student", "student neuron"], ["copy", "copies"], ["average", "averages"]].map(([look, name]) => sign(look, name)),
+        make("span", { class: "live-key" }, "line: weight (− dashed)")));
       this.average = this.answer("average", "Copy-average");
       this.training = this.answer("training", "Training");
       this.copies = this.answer("copy", "Perturbed copies");
