@@ -1,7 +1,8 @@
 """How the book draws: its colours, and one glyph for a student below its teacher.
 
-Blue copies, orange averages, teacher neurons are black squares. book/_static/live/glyph.js draws the same in the
-pages; tests/book/test_tour.py holds the two together. Matplotlib is imported when something is drawn.
+Blue copies, orange averages, teacher neurons are black squares. book/_static/live/glyph.js draws
+the same in the pages; tests/book/test_tour.py holds the two together. Matplotlib is imported when
+something is drawn.
 """
 
 import numpy as np
@@ -48,7 +49,7 @@ def path_weights(student, k):
 
 
 def roles(weights):
-    """'copy' where one teacher neuron has more than half of a student neuron's squared weights, else 'other'.
+    """'copy' where one teacher neuron has more than half of the squared weights, else 'other'.
 
     Parameters
     ----------
@@ -58,8 +59,8 @@ def roles(weights):
     Returns
     -------
     list of str
-        One for each student neuron. Which of the others are averages is not seen from the weights of a student that
-        is still being trained: whoever draws a copy-average says so.
+        One for each student neuron. Which of the others are averages is not seen from the weights
+        of a student that is still being trained: whoever draws a copy-average says so.
 
     Examples
     --------
@@ -83,8 +84,8 @@ def places(weights, radii):
     Returns
     -------
     ndarray, shape (n,)
-        The x nearest to the means of j weighted with (a_i w_ij)^4, in the sense of least squares, at distances of at
-        least 1 and at least the sum of two radii, in the order of these means.
+        The x nearest to the means of j weighted with (a_i w_ij)^4, in the sense of least squares,
+        at distances of at least 1 and at least the sum of two radii, in the order of these means.
 
     Examples
     --------
@@ -138,7 +139,8 @@ def draw_student(ax, student, k, neuron_roles=None, spacing=22.0):
     weights = path_weights(student, k)
     neuron_roles = roles(weights) if neuron_roles is None else list(neuron_roles)
     if len(neuron_roles) != student.n or not set(neuron_roles) <= set(COLOURS):
-        raise ValueError(f"neuron_roles must be {student.n} of {sorted(COLOURS)}, got {neuron_roles}")
+        known = sorted(COLOURS)
+        raise ValueError(f"neuron_roles must be {student.n} of {known}, got {neuron_roles}")
     colours = [COLOURS[role] for role in neuron_roles]
     radii = _RADIUS * np.sqrt(np.abs(student.a))
     x, unit = places(weights, radii), min(3.0, spacing / 2)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 from PIL import Image
+from tabulate_flow_ends import ends
 
 from lib import Network, PopulationLoss, copy_average, kernels, perturbed_copies
 from lib.figures import AVERAGE, COPY, draw_student
-from tabulate_flow_ends import ends
 
 TARGET = Path(__file__).parent.parent / "book" / "_static" / "overview.png"
 WIDTH = 5.0  # inches; on a phone the picture is 343 pixels wide, and 12 points are then 11.4 pixels

@@ -1,4 +1,4 @@
-"""The first page: its numbers are those of lib and of the stored tables, and a reader finds both answers on its first screen."""
+"""The first page: its numbers are those of lib and of the tables, and both answers are on its first screen."""
 
 import csv
 import json
@@ -13,7 +13,7 @@ import pytest
 from browser import complaints
 from draw_overview import WIDTH, draw
 from guards import ROOT
-from live_page import LIVE, Figure, page_with
+from live_page import LIVE, Figure, as_number, page_with
 from matplotlib.text import Text
 from reading_time import minutes
 from tabulate_flow_ends import TEACHERS
@@ -39,6 +39,13 @@ from lib.students.perturbed import erf_perturbed_copies
 TEXT = (ROOT / "book" / "intro.md").read_text("utf-8")
 ENDS = json.loads(re.search(r"FLOW_ENDS = (\{.*?\});\n", (LIVE / "flow-ends.js").read_text("utf-8"))[1])
 WIDTHS = [(int(k), n) for k, at in ENDS.items() for n in at["widths"]]
+
+
+KINDS = ("copy-average", "perturbed-copies")
+
+
+def states(sentence):
+    assert sentence in TEXT, sentence
 
 
 def in_chromium(test):
@@ -76,38 +83,42 @@ def test_numbers_of_the_text():
     assert all(phase_boundaries(50).perturbed_stable < n < phase_boundaries(50).losses_equal for n in worse)
     lost, flows = (sum(kinds[n, kind] for n in worse for kind in names)
                    for names in (["perturbed-copies"], ["perturbed-copies", "copy-average"]))  # fmt: skip
-    assert f"from 22 to 37 together, where both are minima and copy-average is the better one, {lost} of {flows} flows ended at the worse" in TEXT
-    assert f"$k=50$ and $n=30$. Copy-average has the lower loss, yet {kinds[30, 'perturbed-copies']} of 20 random starts" in TEXT
-    assert "Below 22 there is no choice, and from 38 on they end at the better one" in TEXT
-    assert all(kinds[n, "copy-average"] == 20 for n in range(1, 22)) and all(kinds[n, "perturbed-copies"] == 20 for n in range(38, 50))
-    average, copies = (sum(kinds[n, kind] for n in range(2, 50)) for kind in ("copy-average", "perturbed-copies"))
-    assert f"of the {average + copies} flows with $k=50$ and $2\\le n<50$, {average} ended at copy-average and {copies} at perturbed copies" in TEXT
+    states("For all $n$ from 22 to 37 together, where both are minima and copy-average is the better one, "
+           f"{lost} of {flows} flows ended at the worse of the two")  # fmt: skip
+    at_30 = kinds[30, "perturbed-copies"]
+    states(f"$k=50$ and $n=30$. Copy-average has the lower loss, yet {at_30} of 20 random starts")
+    states("Below 22 there is no choice, and from 38 on they end at the better one")
+    assert all(kinds[n, "copy-average"] == 20 for n in range(1, 22))
+    assert all(kinds[n, "perturbed-copies"] == 20 for n in range(38, 50))
+    average, copies = (sum(kinds[n, kind] for n in range(2, 50)) for kind in KINDS)
+    states(f"of the {average + copies} flows with $k=50$ and $2\\le n<50$, "
+           f"{average} ended at copy-average and {copies} at perturbed copies")  # fmt: skip
     assert average + copies == sum(1 for n, _ in rows(50) if 2 <= n < 50)
-    assert "a single flow, with $k=20$ and $n=19$, went to neither" in TEXT
-    neither = {(k, n): count for k in TEACHERS for (n, kind), count in Counter(rows(k)).items() if n < k and kind not in ("copy-average", "perturbed-copies")}
-    assert neither == {(20, 19): 1}
-    assert f"{1 / 3 - 1 / math.pi:.3f} for each" in TEXT
+    states("a single flow, with $k=20$ and $n=19$, went to neither")
+    assert [(k, n) for k in TEACHERS for n, kind in rows(k) if n < k and kind not in KINDS] == [(20, 19)]
+    states(f"{1 / 3 - 1 / math.pi:.3f} for each")
 
 
 def test_eight_teacher_neurons():
     """The claim on k = 8, which has a table so that the tour can use the running example of the book."""
     found = {n: {kind for width, kind in rows(8) if width == n} for n in range(2, 8)}
-    assert found == {n: {"copy-average"} for n in range(2, 6)} | {6: {"copy-average", "perturbed-copies"}, 7: {"perturbed-copies"}}
+    assert found == {n: {"copy-average"} for n in range(2, 6)} | {6: set(KINDS), 7: {"perturbed-copies"}}
 
 
 def test_boundaries_of_the_text():
-    assert "Up to 4 only copy-average is a minimum of the loss, at 5 and 6 both are, and at 7 only perturbed copies" in TEXT
+    states("Up to 4 only copy-average is a minimum of the loss, at 5 and 6 both are, and at 7 only perturbed")
     eight = phase_boundaries(8)
     assert 4 < eight.perturbed_stable < 5 and 6 < eight.losses_equal < eight.copy_average_unstable < 7
     limit = phase_boundaries(1e12).losses_equal / 1e12
-    assert f"$n\\approx{limit:.2f}\\,k$" in TEXT and f"$n/k$ tends to {limit:.4f}; it is {phase_boundaries(50).losses_equal / 50:.2f} at $k=50$" in TEXT
+    states(f"$n\\approx{limit:.2f}\\,k$")
+    states(f"$n/k$ tends to {limit:.4f}; it is {phase_boundaries(50).losses_equal / 50:.2f} at $k=50$")
     assert all(0.745 < phase_boundaries(k).losses_equal / k < 0.775 for k in (8, 10, 20, 50, 100, 1000))
     for k in (3, 4, 5):  # the text: for smaller k than 6 copy-average is always better
         assert all(erf_perturbed_copies(k, n).loss > copy_average_loss([k - n + 1]) for n in range(2, k))
 
 
 def test_the_price_of_a_missing_neuron():
-    assert "between 0.015 and 0.024 for each missing neuron" in TEXT
+    states("between 0.015 and 0.024 for each missing neuron")
     for k, n in WIDTHS:
         lower = min(copy_average_loss([k - n + 1]), erf_perturbed_copies(k, n).loss)
         assert 0.015 < lower / (k - n) < 0.024, (k, n)
@@ -127,8 +138,12 @@ def test_which_of_the_two_is_a_minimum():
 @in_chromium
 def test_losses_and_students_on_the_page_are_those_of_lib(look):
     page = look(page_with("two-answers"))
-    state = "([k, n]) => { const T = customElements.get('two-answers'); return { ...T.state(k, n), average_theta: [...T.copyAverage(k, n)], copies_theta: [...T.perturbedCopies(k, n)] }; }"
-    for k, n in [(8, n) for n in range(2, 8)] + [(20, 11), (20, 19), (50, 2), (50, 25), (50, 38), (50, 49), (100, 2), (100, 50), (100, 98)]:
+    state = """([k, n]) => {
+      const T = customElements.get('two-answers');
+      return { ...T.state(k, n), average_theta: [...T.copyAverage(k, n)], copies_theta: [...T.perturbedCopies(k, n)] };
+    }"""
+    larger = [(20, 11), (20, 19), (50, 2), (50, 25), (50, 38), (50, 49), (100, 2), (100, 50), (100, 98)]
+    for k, n in [(8, n) for n in range(2, 8)] + larger:
         found = page.evaluate(state, [k, n])
         average, copies = copy_average([1] * (n - 1) + [k - n + 1]), perturbed_copies(kernels.erf, k, n)
         L = PopulationLoss(Network.orthonormal(k), kernels.erf)
@@ -144,9 +159,12 @@ def test_losses_and_students_on_the_page_are_those_of_lib(look):
 @in_chromium
 def test_glyph_on_the_page_is_the_one_of_lib(look):
     page, rng = look(page_with("two-answers")), np.random.default_rng(11)
-    glyph = "([theta, n, k]) => { const w = Glyph.pathWeights(theta, n, k, k), r = Glyph.radii(theta, n, k); return [w, r, Glyph.roles(w), Glyph.places(w, r)]; }"
-    students = [glorot(rng, n, k) for k, n in [(8, 2), (8, 7), (20, 13)]] + [copy_average([1, 1, 5]), perturbed_copies(kernels.erf, 50, 30)]
-    students.append(Network(np.zeros((2, 3)), [0.0, 1.0]))
+    glyph = """([theta, n, k]) => {
+      const w = Glyph.pathWeights(theta, n, k, k), r = Glyph.radii(theta, n, k);
+      return [w, r, Glyph.roles(w), Glyph.places(w, r)];
+    }"""
+    students = [glorot(rng, n, k) for k, n in [(8, 2), (8, 7), (20, 13)]]
+    students += [copy_average([1, 1, 5]), perturbed_copies(kernels.erf, 50, 30), Network(np.zeros((2, 3)), [0.0, 1.0])]
     for student in students:
         weights, radii, roles, places = page.evaluate(glyph, [student.ravel().tolist(), student.n, student.d])
         wanted = figures.path_weights(student, student.d)
@@ -175,22 +193,23 @@ def tour(look):
 
 def assert_answers_are_right(figure):
     k, n = figure.state("[figure.k, figure.n]")
-    assert n == int(figure.slider("n").input_value()) and str(k) == figure.element.locator("input[type=radio]:checked").input_value()
+    assert n == int(figure.slider("n").input_value())
+    assert str(k) == figure.element.locator("input[type=radio]:checked").input_value()
+    said = figure.said()
     average, copies, at = copy_average_loss([k - n + 1]), erf_perturbed_copies(k, n).loss, phase_boundaries(k)
-    assert figure.number("copy-average") == pytest.approx(average, rel=1e-3)
-    assert figure.number("perturbed copies") == pytest.approx(copies, rel=1e-3)
-    assert figure.number("bound") == pytest.approx((k - n) * (1 / 3 - 1 / math.pi), rel=1e-3)
+    assert as_number(said["copy-average"]) == pytest.approx(average, rel=1e-3)
+    assert as_number(said["perturbed copies"]) == pytest.approx(copies, rel=1e-3)
+    assert as_number(said["bound"]) == pytest.approx((k - n) * (1 / 3 - 1 / math.pi), rel=1e-3)
     minima = n < at.copy_average_unstable, n > at.perturbed_stable
-    kinds = [figure.text(f"{name}: kind") for name in ("copy-average", "perturbed copies")]
+    kinds = [said[f"{name}: kind"] for name in ("copy-average", "perturbed copies")]
     assert kinds == ["a minimum" if minimum else "a saddle" for minimum in minima]
     lower = "average" if average < copies else "copy"
     assert figure.element.locator(f".live-answer-{lower} [data-quantity=lower]").count() == 1
-    assert figure.element.locator("[data-quantity=lower]").count() == 1
     counts = Counter(rows(k))
-    assert figure.number("ended at copy-average") == counts[n, "copy-average"]
-    assert figure.number("ended at perturbed copies") == counts[n, "perturbed-copies"]
-    assert figure.number("flows") == sum(count for (width, _), count in counts.items() if width == n)
-    verdict = figure.text("verdict")
+    assert int(said["ended at copy-average"]) == counts[n, "copy-average"]
+    assert int(said["ended at perturbed copies"]) == counts[n, "perturbed-copies"]
+    assert int(said["flows"]) == sum(count for (width, _), count in counts.items() if width == n)
+    verdict = said["verdict"]
     name = {"average": "copy-average has", "copy": "perturbed copies have"}[lower]
     if all(minima):
         assert verdict == f"Both are minima, and {name} the lower loss."
@@ -247,7 +266,8 @@ def test_watch_one_flow(tour):
         assert L(Network.unravel(end, 6, 8)) == pytest.approx(L(student), rel=1e-9)
         assert figure.number("loss") == pytest.approx(L(student), rel=1e-3)
         assert figure.element.locator("[data-found] strong").inner_text().lower() == figure.text("end")
-        circles = Counter(figure.element.locator(".live-answer-training circle").evaluate_all("all => all.map(c => c.getAttribute('class'))"))
+        circles = figure.element.locator(".live-answer-training circle")
+        circles = Counter(circles.evaluate_all("all => all.map(circle => circle.getAttribute('class'))"))
         averages = 1 if kind == "copy-average" else 0
         assert circles == Counter({"live-copy-neuron": 6 - averages, "live-average-neuron": averages})
         seen.add(kind)
@@ -292,7 +312,8 @@ def test_question_answers_and_figure_are_on_the_first_screens(look, width, heigh
 def test_text_of_the_figure_is_legible_on_a_phone(tour, k):
     figure = tour(width=375)
     figure.element.get_by_label(str(k), exact=True).check()
-    sizes = figure.element.locator("svg text, p, label, button").evaluate_all("all => all.map(e => parseFloat(getComputedStyle(e).fontSize))")
+    texts = figure.element.locator("svg text, p, label, button")
+    sizes = texts.evaluate_all("all => all.map(text => parseFloat(getComputedStyle(text).fontSize))")
     assert len(sizes) > 20 and min(sizes) >= 11
     box = figure.element.bounding_box()
     for text in figure.element.locator(".live-stage > svg text").all():
@@ -344,12 +365,14 @@ def test_reading_time_counts_what_is_not_folded(tmp_path):
     assert notebook(text(words)) == 2
     assert notebook(text(words), code("x\n" * 999)) == 2
     assert notebook(text(f"{words}\n:::{{admonition}} Proof\n{words}\n:::\n")) == 2
-    assert notebook(text(words), text(":::{solution-start} x\n:::"), text(words), text(":::{solution-end}\n:::"), text(words)) == 4
+    start, end = text(":::{solution-start} x\n:::"), text(":::{solution-end}\n:::")
+    assert notebook(text(words), start, text(words), end, text(words)) == 4
     assert notebook(text("$" + words + "$")) == 1
 
 
 def test_reading_times_are_on_the_page():
     page = page_with("two-answers").read_text("utf-8")
     for chapter in re.findall(r"\{reading-time\}`(.*?)`", TEXT):
-        found = [row for row in re.findall(r"<tr.*?</tr>", page, re.DOTALL) if f'href="{chapter.replace("ipynb", "html")}"' in row]
-        assert len(found) == 1 and f"<p>{minutes(ROOT / 'book' / chapter)}</p>" in found[0], chapter
+        link = f'href="{chapter.replace("ipynb", "html")}"'
+        (row,) = [row for row in re.findall(r"<tr.*?</tr>", page, re.DOTALL) if link in row]
+        assert f"<p>{minutes(ROOT / 'book' / chapter)}</p>" in row, chapter

@@ -1,7 +1,5 @@
 """lib/figures.py: where the student neurons of the glyph stand, and what is drawn of the weights."""
 
-import doctest
-
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
@@ -9,10 +7,6 @@ from matplotlib.figure import Figure
 from scipy.optimize import lsq_linear
 
 from lib import Network, copy_average, figures, kernels, perturbed_copies
-
-
-def test_examples():
-    assert doctest.testmod(figures).failed == 0
 
 
 def nearest_without_overlap(wanted, gaps):
