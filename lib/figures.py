@@ -114,7 +114,8 @@ def places(weights, radii):
 def draw_student(ax, student, k, neuron_roles=None, spacing=22.0):
     """The glyph: teacher neurons as squares in a row at y = 1, student neurons as circles at y = 0.
 
-    Lines are as wide as the weights a_i w_ij, negative ones dashed; the area of a circle grows with |a_i|.
+    Lines are as wide as the weights a_i w_ij, negative ones dashed; circles have areas that grow
+    with |a_i|.
 
     Parameters
     ----------
