@@ -463,7 +463,7 @@ def test_text_is_read_in_both_colours(figure, name, colours):
 def test_figure_fits_a_phone(figure, name):
     figure = figure(name, width=375)
     assert figure.page.evaluate("document.documentElement.scrollWidth") <= 375
-    for svg in figure.element.locator("svg").all():
+    for svg in figure.element.locator("svg:visible").all():
         box = svg.bounding_box()
         assert 0 <= box["x"] and box["x"] + box["width"] <= 375
         sizes = svg.locator("text").evaluate_all("all => all.map(text => parseFloat(getComputedStyle(text).fontSize))")
