@@ -128,6 +128,7 @@ sweep: .venv/.installed-fast  ## run the 1000 flows of k = 50 again, into book/d
 
 sweeps: sweep  ## and the flows of all the other tables (a quarter of an hour)
 	mkdir -p book/data/running
+	$(BIN)/python -m lib.sweeps --k 8 book/data/running/sweep_erf_k8.csv
 	$(BIN)/python -m lib.sweeps --k 10 book/data/running/sweep_erf_k10.csv
 	$(BIN)/python -m lib.sweeps --k 20 book/data/running/sweep_erf_k20.csv
 	$(BIN)/python -m lib.sweeps --k 100 --widths 2-100:2 --seeds 0-9 book/data/running/sweep_erf_k100.csv

@@ -6,7 +6,8 @@ The core, one module each:
     kernels    E[sigma(w.x) sigma(v.x)]    networks  teachers and students
     loss       the population loss and its derivatives
 
-and rooms that are built on it:
+beside them `figures`, the colours of the book and its glyph for a student, and rooms that are
+built on the core:
 
     students   those that can be written down or solved for, their spectra, who a given student is,
                and how good any can be

@@ -1,63 +1,62 @@
-"""Draw book/_static/overview.png: the question and the answer of the book in one picture.
+"""Draw book/_static/overview.png, the first page's figure in one picture: both answers, and where training goes.
 
-Left: the best of the four ways in which three student neurons can share seven teacher neurons.
-Right: the losses of all four, computed with lib from the networks themselves.
+Above: copy-average and perturbed copies for a teacher of 8 neurons and a student of 6, with their losses. Below: where
+the stored flows of the teacher with 50 neurons ended, for each number of student neurons.
 
     python tools/draw_overview.py
 """
 
+import math
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import numpy as np
+from PIL import Image
+from tabulate_flow_ends import ends
 
-from lib import Network, PopulationLoss, copy_average, kernels, partitions
+from lib import Network, PopulationLoss, copy_average, kernels, perturbed_copies
+from lib.figures import AVERAGE, COPY, draw_student
 
 TARGET = Path(__file__).parent.parent / "book" / "_static" / "overview.png"
-WAYS = list(partitions(7, 3))
-COLOURS = ["tab:blue", "tab:orange", "tab:green"]
+WIDTH = 5.0  # inches; on a phone the picture is 343 pixels wide, and 12 points are then 11.4 pixels
+TEXT = 12
 
 
-def draw_networks(ax, sizes):
-    """Teacher neurons above, student neurons below, a line from each teacher to the student that stands for it."""
-    owners = np.repeat(np.arange(len(sizes)), sizes)
-    teachers = np.arange(len(owners))
-    for owner, size in enumerate(sizes):
-        group = teachers[owners == owner]
-        place = group.mean()
-        for teacher in group:
-            ax.plot([teacher, place], [1, 0], color=COLOURS[owner], lw=2, alpha=0.6, zorder=1)
-            ax.scatter(teacher, 1, s=420, color=COLOURS[owner], zorder=2)
-        ax.scatter(place, 0, s=420 * np.sqrt(size), color=COLOURS[owner], zorder=2)
-        ax.text(place, -0.30, "copies" if size == 1 else f"averages {size}", ha="center", va="top", fontsize=11)
-    ax.text(-0.9, 1, "teacher\n$k = 7$", ha="right", va="center", fontsize=12)
-    ax.text(-0.9, 0, "student\n$n = 3$", ha="right", va="center", fontsize=12)
-    ax.set(xlim=(-2.4, 6.6), ylim=(-0.75, 1.4))
-    ax.axis("off")
+def draw_answers(axes, k=8, n=6):
+    loss = PopulationLoss(Network.orthonormal(k), kernels.erf)
+    answers = {
+        "copy-average": (copy_average([1] * (n - 1) + [k - n + 1]), ["copy"] * (n - 1) + ["average"]),
+        "perturbed copies": (perturbed_copies(kernels.erf, k, n), ["copy"] * n),
+    }
+    for ax, (name, (student, roles)) in zip(axes, answers.items(), strict=True):
+        draw_student(ax, student, k, roles, spacing=72 * 0.46 * WIDTH / (k + 1))
+        ax.set_title(f"{name}\nloss {loss(student):.4f}", fontsize=TEXT)
 
 
-def draw_losses(ax):
-    loss = PopulationLoss(Network.orthonormal(7), kernels.erf)
-    students = [copy_average(sizes) for sizes in WAYS]
-    losses = [loss(student) for student in students]
-    assert all(np.abs(loss.gradient(student).ravel()).max() < 1e-13 for student in students)
-    assert losses == sorted(losses)
-    bars = ax.barh(range(4), losses, color=["tab:green", *["0.75"] * 3], height=0.65)
-    ax.bar_label(bars, [f"{value:.4f}" for value in losses], padding=4, fontsize=11)
-    ax.set_yticks(range(4), [" + ".join(map(str, sizes)) for sizes in WAYS], fontsize=12)
-    ax.set_xlabel("population loss $L$", fontsize=12)
-    ax.set_xlim(0, 0.104)
-    ax.invert_yaxis()
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.set_title("four critical points; the best copies all but one", fontsize=11, loc="left")
+def draw_ends(ax, k=50):
+    table = ends(k)
+    flows = table["flows"][0]
+    ax.bar(table["widths"], table["average"], 1.0, color=AVERAGE, lw=0)
+    ax.bar(table["widths"], table["copies"], 1.0, bottom=table["average"], color=COPY, lw=0)
+    better = math.ceil(table["losses_equal"])
+    ax.axvline(table["losses_equal"], color="black", lw=2)
+    ax.text(12, flows / 2, "copy-average", ha="center", va="center", fontsize=TEXT)
+    ax.text(31, flows / 2, "perturbed\ncopies", ha="center", va="center", fontsize=TEXT, color="white")
+    note = f"perturbed copies have the lower loss from $n={better}$ on"
+    ax.text(k - 0.5, flows * 1.04, note, ha="right", va="bottom", fontsize=TEXT)
+    ax.set(xlim=(1.5, k - 0.5), ylim=(0, flows), yticks=[0, flows], xticks=[2, 10, 20, 30, 40, 49])
+    ax.tick_params(labelsize=TEXT)
+    ax.set_xlabel(f"student neurons $n$, for $k={k}$ teacher neurons", fontsize=TEXT)
+    ax.set_ylabel("ends of flows", fontsize=TEXT)
 
 
-def main():
-    fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.4), width_ratios=(1.25, 1), layout="constrained")
-    draw_networks(left, WAYS[0])
-    draw_losses(right)
-    fig.savefig(TARGET, dpi=110, facecolor="white")
+def draw():
+    fig = plt.figure(figsize=(WIDTH, 4.3), layout="constrained")
+    axes = fig.subplot_mosaic([["average", "copies"], ["ends", "ends"]], height_ratios=(1.1, 1))
+    draw_answers([axes["average"], axes["copies"]])
+    draw_ends(axes["ends"])
+    return fig
 
 
 if __name__ == "__main__":
-    main()
+    draw().savefig(TARGET, dpi=220, facecolor="white")
+    Image.open(TARGET).convert("RGB").quantize(64).save(TARGET, optimize=True)  # a fifth of the bytes

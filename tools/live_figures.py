@@ -7,6 +7,7 @@ Classic scripts, because modules do not load from file://.
 
 SHARED = ["networks", "live"]
 NEEDS = {
+    "two-answers": ["gradient-flow", "flow-ends", "glyph"],
     "one-neuron": [],
     "copy-or-average": [],
     "watch-the-flow": ["gradient-flow"],

@@ -149,5 +149,5 @@ const Live = (() => {
     area.addEventListener("click", follow);
   }
 
-  return { make, number, quantity, plural, LiveFigure, scale, ticks, draggable, fill, below, beside, title, upwards, power10 };
+  return { make, number, quantity, plural, LiveFigure, scale, ticks, place, draggable, fill, below, beside, title, upwards, power10 };
 })();

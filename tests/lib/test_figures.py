@@ -1,0 +1,81 @@
+"""lib/figures.py: where the student neurons of the glyph stand, and what is drawn of the weights."""
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from scipy.optimize import lsq_linear
+
+from lib import Network, copy_average, figures, kernels, perturbed_copies
+
+
+def nearest_without_overlap(wanted, gaps):
+    """x nearest to the sorted wanted places with x[i + 1] - x[i] >= gaps[i], by bounded least squares."""
+    n = len(wanted)
+    A = np.tril(np.ones((n, n)))  # x = A @ (first place, distances)
+    low = np.concatenate(([-np.inf], gaps))
+    return A @ lsq_linear(A, wanted, (low, np.inf), tol=1e-14).x
+
+
+def test_places_are_the_nearest_without_overlap():
+    rng = np.random.default_rng(3)
+    for n, k in [(1, 1), (2, 9), (6, 8), (7, 8), (30, 40)]:
+        weights, radii = rng.standard_normal((n, k)), rng.uniform(0.1, 1.5, n)
+        fourth = weights**4
+        wanted = fourth @ np.arange(k) / fourth.sum(axis=1)
+        order = np.argsort(wanted)
+        gaps = np.maximum(1, radii[order][1:] + radii[order][:-1])
+        found = figures.places(weights, radii)[order]
+        assert found == pytest.approx(nearest_without_overlap(wanted[order], gaps), abs=1e-6)
+
+
+def test_a_silent_neuron_stands_in_the_middle():
+    assert figures.places(np.zeros((1, 5)), [0.0]) == [2.0]
+
+
+@pytest.mark.parametrize("k, n", [(8, 2), (8, 6), (50, 25), (100, 98)])
+def test_copies_stand_below_their_teacher_neurons_and_the_average_below_its_group(k, n):
+    student = copy_average([1] * (n - 1) + [k - n + 1])
+    weights = figures.path_weights(student, k)
+    assert figures.places(weights, np.zeros(n)) == pytest.approx([*range(n - 1), (n - 1 + k - 1) / 2])
+    assert figures.roles(weights) == ["copy"] * (n - 1) + ["other"]
+
+
+def test_perturbed_copies_are_copies_where_they_are_minima():
+    for k, n in [(8, 5), (8, 7), (50, 22), (50, 49)]:
+        weights = figures.path_weights(perturbed_copies(kernels.erf, k, n), k)
+        assert figures.roles(weights) == ["copy"] * n
+
+
+def drawn(student, k, *roles):
+    ax = Figure().subplots()
+    figures.draw_student(ax, student, k, *roles)
+    return ax.collections
+
+
+def test_lines_are_as_wide_as_the_weights_and_dashed_where_negative():
+    student = Network([[1.0, -0.5, 0.0], [0.0, 0.2, 2.0]], [1.0, -1.0])
+    positive, negative, teacher, circles = drawn(student, 3)
+    for lines, wanted in [(positive, {(0, 1.0)}), (negative, {(1, 0.5), (1, 0.2), (2, 2.0)})]:
+        teachers = [int(segment[0][0]) for segment in lines.get_segments()]
+        widths = np.round(lines.get_linewidths() / np.float64(3), 12)
+        assert set(zip(teachers, widths.tolist(), strict=True)) == wanted
+    assert positive.get_linestyle()[0][1] is None and negative.get_linestyle()[0][1] is not None
+    assert len(teacher.get_offsets()) == 3 and len(circles.get_offsets()) == 2
+
+
+def test_areas_grow_with_outgoing_weights_and_colours_are_the_book_s():
+    *_, circles = drawn(copy_average([1, 3]), 4, ["copy", "average"])
+    one, three = circles.get_sizes()
+    assert three == pytest.approx(3 * one)
+    assert [to_hex(colour) for colour in circles.get_facecolors()] == [figures.COPY, figures.AVERAGE]
+
+
+def test_bad_input_is_named():
+    student = copy_average([1, 2])
+    with pytest.raises(ValueError, match="k must be at most the dimension d = 3 .* got 4"):
+        figures.path_weights(student, 4)
+    with pytest.raises(ValueError, match="student must be"):
+        figures.path_weights("student", 3)
+    with pytest.raises(ValueError, match="neuron_roles must be 2 of .* got .*'mean'"):
+        drawn(student, 3, ["copy", "mean"])
