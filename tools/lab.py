@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import reading_time
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
@@ -22,7 +23,7 @@ RECORD = ".as_copied.json"
 DIRECTIVE = re.compile(r"^:{3,}\{(?:prf:)?([\w-]+)\} *(.*)\n((?::[\w-]+:.*\n)*)", re.M)
 LABEL = re.compile(r"^:(?:label|name): *(\S+)", re.M)
 ANCHOR = re.compile(r"^\(([\w-]+)\)=\s*(?:#+ *(.+))?|\$\$ *\(([\w-]+)\)", re.M)
-ROLE = re.compile(r"\{(term|cite|cite:t|cite:p|prf:ref|ref|numref|eq|download)\}`([^`]+)`")
+ROLE = re.compile(r"\{(term|cite|cite:t|cite:p|prf:ref|ref|numref|eq|download|reading-time)\}`([^`]+)`")
 LINK = re.compile(r"\[\]\(([^)\s]+)\)")
 
 
@@ -80,7 +81,8 @@ class Edition:
 
     def page(self, name):
         if not name.endswith(".ipynb"):
-            return self._written_out((self._book / name).read_text("utf-8"), name)
+            front_matter = re.compile(r"\A---\n.*?\n---\n+", re.S)  # settings of the built page
+            return self._written_out(front_matter.sub("", (self._book / name).read_text("utf-8")), name)
         notebook = nbformat.read(self._book / name, 4)
         cells = []
         for cell in notebook.cells:
@@ -121,7 +123,7 @@ class Edition:
 
         text = re.sub(r"^:{3,}\{solution-start\} *(\S+)\n(?::.*\n)*:{3,} *$", solution, text, flags=re.M)
         text = re.sub(r"^:{3,}\{solution-end\}\n(?::.*\n)*:{3,} *$()", solution, text, flags=re.M)
-        text = re.sub(r"^(?:<[a-z-]+>\n|\([\w-]+\)=\s*\Z)", "", text, flags=re.M)  # live figures; labels of code
+        text = re.sub(r"^(?:</?[a-z-]+>\n|\([\w-]+\)=\s*\Z)", "", text, flags=re.M)  # live figures; labels of code
         text = ROLE.sub(lambda match: self._role(match[1], match[2], name), text)
         return LINK.sub(lambda match: f"[{self._title(match[1], name)}]({match[1]})", text)
 
@@ -134,6 +136,8 @@ class Edition:
         target = target or content
         if role == "term":
             return text or content
+        if role == "reading-time":
+            return str(reading_time.minutes(self._book / target))
         if role == "download":
             return f"`{text or target}`"
         if role.startswith("cite"):

@@ -34,7 +34,8 @@ def test_what_only_the_built_book_can_show_is_written_out(edition, name):
     page = edition.page(name)
     if name.endswith(".ipynb"):
         page = "\n\n".join(cell.source for cell in nbformat.reads(page, 4).cells if cell.cell_type == "markdown")
-    assert not re.findall(r"\{(?:term|cite|download|numref)[:\w]*\}`|\[\]\(|solution-(?:start|end)", page)
+    assert not page.startswith("---")
+    assert not re.findall(r"\{(?:term|cite|download|numref|reading-time)[:\w]*\}`|\[\]\(|solution-(?:start|end)", page)
     for label in re.findall(r"\{(?:prf:ref|ref|eq)\}`(?:[^`<]*<)?([^`<>]+)>?`", page):
         assert re.search(rf"^:label: {label}$|\({label}\)", page, re.M), f"{label} is on another page"
     for target in re.findall(r"\]\(([^)#]+\.(?:ipynb|md))", page):
