@@ -115,7 +115,7 @@ def draw_student(ax, student, k, neuron_roles=None, spacing=22.0):
     """The glyph: teacher neurons as squares in a row at y = 1, student neurons as circles at y = 0.
 
     Lines are as wide as the weights a_i w_ij, negative ones dashed; circles have areas that grow
-    with |a_i|.
+    with ``|a_i|``.
 
     Parameters
     ----------
@@ -134,6 +134,14 @@ def draw_student(ax, student, k, neuron_roles=None, spacing=22.0):
     ------
     ValueError
         As `path_weights`, and where `neuron_roles` are not n names of COLOURS.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from lib import copy_average, figures
+    >>> _, ax = plt.subplots()
+    >>> figures.draw_student(ax, copy_average([1, 1, 3]), 5, ["copy", "copy", "average"])
+    >>> plt.close()
     """
     from matplotlib.collections import LineCollection
 
