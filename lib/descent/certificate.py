@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import eigh
-from scipy.sparse.linalg import LinearOperator, eigsh, lsmr
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh, lsmr
 
 from lib.arguments import instance
 from lib.descent.dead_neurons import directions, steepest
@@ -352,7 +352,8 @@ def exceeds(A, s):
 
 def _softest_by_products(hessian, null_directions):
     """The eigenvector of the smallest eigenvalue of the Hessian, by inverse Lanczos iteration; None
-    if one is not positive. What the first solve shows is said at `certify`.
+    if one is not positive, or where the iteration does not settle, as rounding may have it.
+    What the first solve shows is said at `certify`.
 
     Vectors orthogonal to the null directions stay so, up to rounding.
     """
@@ -370,8 +371,9 @@ def _softest_by_products(hessian, null_directions):
 
     inverse = LinearOperator((N, N), matvec=solve, dtype=np.float64)
     try:
-        return eigsh(inverse, 1, which="LA", v0=_random_start(N), ncv=8, tol=1e-8)[1][:, 0]
-    except _NotPositiveDefinite:
+        options = {"v0": _random_start(N), "ncv": 8, "maxiter": 50, "tol": 1e-8}
+        return eigsh(inverse, 1, which="LA", **options)[1][:, 0]
+    except (_NotPositiveDefinite, ArpackNoConvergence):
         return None
 
 

@@ -3,6 +3,7 @@
 import mpmath
 import numpy as np
 import pytest
+from scipy.sparse.linalg import ArpackNoConvergence
 
 from lib import (
     Network,
@@ -412,3 +413,20 @@ def test_a_living_network_is_judged_before_its_dead():
     average = copy_average_like(kernels.relu, K, 7, K + 1)
     student = Network(np.vstack((average.W, np.zeros(K + 1))), np.append(average.a, -1.0))
     assert certify(L8, average).kind == certify(L8, student).kind == "saddle"
+
+
+def test_where_lanczos_does_not_settle_the_dense_matrix_answers(monkeypatch):
+    """Rounding decides whether it does; here it never does."""
+    L = PopulationLoss(Network.orthonormal(18, 19), kernels.erf)  # N = 320
+    student = copy_average([1] * 15 + [3], 19)
+    expected, eigsh = certify(L, student), module.eigsh
+
+    def never_settles(*arguments, **options):
+        if options.get("return_eigenvectors", True):
+            raise ArpackNoConvergence("no convergence", [], [])
+        return eigsh(*arguments, **options)
+
+    monkeypatch.setattr(module, "eigsh", never_settles)
+    found = certify(L, student)
+    assert found.kind == expected.kind == "strict minimum"
+    assert found.smallest_eigenvalue == pytest.approx(expected.smallest_eigenvalue, rel=1e-6)
