@@ -417,8 +417,8 @@ def test_a_living_network_is_judged_before_its_dead():
 
 def test_where_lanczos_does_not_settle_the_dense_matrix_answers(monkeypatch):
     """Rounding decides whether it does; here it never does."""
-    L = PopulationLoss(Network.orthonormal(18, 19), kernels.erf)  # N = 320
-    student = copy_average([1] * 15 + [3], 19)
+    L = PopulationLoss(Network.orthonormal(20, 21), kernels.erf)  # N = 330
+    student = copy_average([1] * 14 + [6], 21)
     expected, eigsh = certify(L, student), module.eigsh
 
     def never_settles(*arguments, **options):
