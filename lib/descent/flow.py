@@ -209,10 +209,13 @@ def gradient_flow(
     if end.time > points[-1][0]:  # interrupted between a step and its record
         points.append(end[:3])
     living = fates.living
-    if status == "converged" and living.any() and _goes_on(L, integrator, living):
-        status = "channel"
-    elif status == "converged" and not living.all():
-        status = "dead neuron"
+    try:
+        if status == "converged" and living.any() and _goes_on(L, integrator, living):
+            status = "channel"
+        elif status == "converged" and not living.all():
+            status = "dead neuron"
+    except KeyboardInterrupt:
+        status = "interrupted"
     times, losses, norms = np.array(points).T
     snapshots = _snapshots(wanted, kept, student)
     return Flow(_network(end.theta, student), times, losses, norms, status, counts, snapshots)

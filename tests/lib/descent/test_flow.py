@@ -175,6 +175,18 @@ def test_an_interrupted_flow_keeps_what_it_has():
     assert len(flow.snapshots.times) == 3 and flow.snapshots.W.shape == (3, 2, 6)
 
 
+def test_a_flow_interrupted_while_its_end_is_judged_is_kept(monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    L, student = problem(5, 2, 0)
+    whole = gradient_flow(L, student)
+    monkeypatch.setattr("lib.descent.flow._goes_on", interrupt)
+    flow = gradient_flow(L, student)
+    assert flow.status == "interrupted"
+    np.testing.assert_array_equal(flow.student.ravel(), whole.student.ravel())
+
+
 @pytest.mark.usefixtures("compiled_apart")
 def test_a_channel_is_not_a_minimum():
     """k = 10, n = 10, seed 2 of the Glorot-normal sweep: two neurons on one teacher part for ever."""
