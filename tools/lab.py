@@ -148,7 +148,7 @@ class Edition:
         page, what = self._targets[target]
         if page != name:
             here = os.path.relpath(page, os.path.dirname(name) or ".")
-            return f"[{text or what}]({here}) in *{self._titles[page]}*" if not text else f"[{text}]({here})"
+            return f"[{text}]({here})" if text else f"[{what}]({here}) in *{self._titles[page]}*"
         if role == "numref" or what == "the check":
             return text or what  # code cells carry no label there
         return f"{{{role}}}`{content}`"

@@ -38,7 +38,6 @@ from lib.sweeps.table import data_file, read
 
 # Of s_i a_i, the most that rho is: a_i and s_i are nearly those of theta* where M is used.
 _NEAR = 0.01
-_LARGEST_DENSE = 3000  # parameters
 _MARGIN = 1.03  # by how much that can raise M
 
 
@@ -118,32 +117,11 @@ def nearest_minimum(student, k):
     return End(kind, distance, radius, float(excess), softest * radius**2 / 4)
 
 
-def polish(L, student, steps=4):
-    """The student after Newton steps that keep the digits of soft directions.
-
-    With the whole Hessian where it is small enough, else by conjugate gradients to the last digit.
-    """
-    for _ in range(steps):
-        gradient = L.gradient(student).ravel()
-        if np.linalg.norm(gradient) < 1e-12:
-            break
-        if gradient.size <= _LARGEST_DENSE:
-            step = np.linalg.solve(L.hessian(student), gradient)
-        else:
-            tolerance = 1e-14 * np.linalg.norm(gradient)
-            step, _ = L.hessian_operator(student).solve(0.0, gradient, tolerance)
-        if step is None:  # the Hessian is not positive definite: no minimum is near
-            break
-        student = Network.unravel(student.ravel() - step, student.n, student.d)
-    return student
-
-
 def end_of_flow(k, n, seed):
-    """The `End` of one flow of the table of k, run again from its seed and polished."""
-    L = PopulationLoss(Network.orthonormal(k, k + 1), kernels.erf)
+    """The `End` of a flow of the table of k, run again from its seed and polished by `certify`."""
     _, settings = read(data_file(f"sweep_erf_k{k}.csv"))
     _, certificate = certified_flow(n, seed, settings)
-    return nearest_minimum(polish(L, certificate.student), k)
+    return nearest_minimum(certificate.student, k)
 
 
 def output_sizes(net):

@@ -85,6 +85,7 @@ def test_numbers_of_the_text():
                    for names in (["perturbed-copies"], ["perturbed-copies", "copy-average"]))  # fmt: skip
     states("For all $n$ from 22 to 37 together, where both are minima and copy-average is the better one, "
            f"{lost} of {flows} flows ended at the worse of the two")  # fmt: skip
+    states(f"observed: {lost} of {flows} flows at $k=50$, $22\\le n\\le37$, ended at the worse of the two")
     at_30 = kinds[30, "perturbed-copies"]
     states(f"$k=50$ and $n=30$. Copy-average has the lower loss, yet {at_30} of 20 random starts")
     states("Below 22 there is no choice, and from 38 on they end at the better one")

@@ -9,6 +9,7 @@ from scipy.special import erf
 
 from lib import Network, PopulationLoss, copy_average, kernels, perturbed_copies
 from lib.proofs import ends
+from lib.sweeps.run import certified_flow
 from lib.sweeps.table import read
 
 
@@ -87,6 +88,14 @@ def test_ends_of_flows_are_proven_minima():
         assert end.proven and end.kind == kind, (k, n, seed, end)
         kinds.add(kind)
     assert kinds == {"copy-average", "perturbed-copies"}
+
+
+@pytest.mark.parametrize(("k", "n", "seed"), [(20, 2, 0), (50, 25, 6)])
+def test_a_flow_stops_outside_the_ball_that_its_polished_end_lies_in(k, n, seed):
+    _, settings = read(ROOT / "book" / "data" / f"sweep_erf_k{k}.csv")
+    flow, certificate = certified_flow(n, seed, settings)
+    stopped, polished = (ends.nearest_minimum(net, k) for net in (flow.student, certificate.student))
+    assert not stopped.proven and polished.proven and stopped.kind == polished.kind
 
 
 def test_stored_end_points_are_proven_minima():
