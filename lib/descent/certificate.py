@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import eigh
+from scipy.linalg.lapack import dpotrf
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh, lsmr
 
 from lib.arguments import instance
@@ -303,7 +304,8 @@ def _smallest_eigenvalue(L, found, null_directions):
     lifted = None
     if N <= _LARGEST_DENSE:
         lifted = L.hessian(student)
-        lifted += lifted.diagonal().max() * (null_directions @ null_directions.T)
+        if null_directions.size:
+            lifted += lifted.diagonal().max() * (null_directions @ null_directions.T)
         if v is None:
             v = eigh(lifted, subset_by_index=[0, 0])[1][:, 0]
     elif v is None:
@@ -335,19 +337,17 @@ def exceeds(A, s):
     likewise. Powers of two first make all a_ii nearly one, which rounds nothing.
     """
     N = len(A)
-    B = A - s * np.eye(N)
-    diagonal = B.diagonal()
+    diagonal = A.diagonal() - s
     if not (diagonal > 0.0).all():
         return False
     scale = 2.0 ** -np.round(0.5 * np.log2(diagonal))
-    B *= scale[:, None] * scale
+    B = A * scale
+    B *= scale[:, None]
+    diagonal *= scale**2
     g = UNIT_ROUNDOFF * (N + 1) / (1.0 - 2.0 * UNIT_ROUNDOFF * (N + 1))
-    B[np.diag_indices(N)] -= (g + ENTRY_ERROR) * np.trace(B)
-    try:
-        np.linalg.cholesky(B)
-    except np.linalg.LinAlgError:
-        return False
-    return True
+    B[np.diag_indices(N)] = diagonal - (g + ENTRY_ERROR) * diagonal.sum()
+    _, failed = dpotrf(B.T, clean=False, overwrite_a=True)  # B is symmetric, B.T in LAPACK's order
+    return failed == 0
 
 
 def _softest_by_products(hessian, null_directions):
