@@ -20,9 +20,9 @@ from lib import (
     perturbed_copies,
     phase_boundaries,
 )
+from lib.figures import AVERAGE, COPY
 
 FOLDER = Path(__file__).parent.parent / "book" / "_static"
-COPY, AVERAGE = "tab:blue", "tab:orange"
 
 
 def draw_one_neuron(k=10):
@@ -64,8 +64,8 @@ def draw_flow(k=8, n=6, seeds=(0, 2)):
         for flow in flows:
             end = np.argmin(np.abs(np.array(levels) - flow.losses[-1]))
             assert abs(flow.losses[-1] - levels[end]) < 1e-9, flow.losses[-1]
-            ax.plot(flow.times[1:], flow.losses[1:], color=(COPY, AVERAGE)[end], lw=2)
-        for level, color in zip(levels, (COPY, AVERAGE), strict=True):
+            ax.plot(flow.times[1:], flow.losses[1:], color=(AVERAGE, COPY)[end], lw=2)
+        for level, color in zip(levels, (AVERAGE, COPY), strict=True):
             ax.axhline(level, color=color, ls="--", lw=1)
         ax.set(xscale="log", xlabel="time $t$", xlim=(0.01, 1e5))
     axes[0].set(yscale="log", ylabel="loss $L$")
@@ -81,10 +81,10 @@ def draw_phase_diagram():
     n = np.stack([np.ones_like(k), *np.array([phase_boundaries(each) for each in k.tolist()]).T, k - 1])
     height = np.log(n / (k - n))
     regions = [
-        ("only copy-average is a minimum", COPY, 0.5, -6.2),
-        ("both; copy-average is lower", COPY, 0.2, -0.4),
-        ("both; perturbed copies are lower", AVERAGE, 0.22, 2.2),
-        ("only perturbed copies are a minimum", AVERAGE, 0.6, 7.6),
+        ("only copy-average is a minimum", AVERAGE, 0.6, -6.2),
+        ("both; copy-average is lower", AVERAGE, 0.22, -0.4),
+        ("both; perturbed copies are lower", COPY, 0.2, 2.2),
+        ("only perturbed copies are a minimum", COPY, 0.5, 7.6),
     ]
     fig, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
     for (name, color, alpha, y), low, high in zip(regions, height[:-1], height[1:], strict=True):

@@ -33,9 +33,9 @@
       this.neurons.set({ max: k, value: Math.min(+this.neurons.value, k) });
       const n = +this.neurons.value;
       Object.assign(this, { k, n, seed, end: null, start: GradientFlow.glorot(seed, n, k) });
-      this.lines = [{ name: "copy-average", colour: "copy", loss: Networks.copyAverageLoss([...Array(n - 1).fill(1), k - n + 1]) }];
+      this.lines = [{ name: "copy-average", colour: "average", loss: Networks.copyAverageLoss([...Array(n - 1).fill(1), k - n + 1]) }];
       const copies = n > 1 && n < k ? Networks.perturbedCopies(k, n) : null;
-      if (copies) this.lines.push({ name: "perturbed copies", colour: "average", loss: copies.loss });
+      if (copies) this.lines.push({ name: "perturbed copies", colour: "copy", loss: copies.loss });
       this.flow = new GradientFlow(this.start, (theta) => Networks.lossAndGradient(theta, n, k, k));
       this.path = [[0, this.flow.loss]];
       this.play(false);
