@@ -32,6 +32,15 @@ def test_every_problem_set_is_linked_by_a_chapter():
         assert any(link in text for text in texts), path.name
 
 
+def test_copying_is_blue_and_averaging_orange():
+    """In labels of figures, captions and descriptions."""
+    other = r"copy-average(?: \(|\W.*tab:)blue|perturbed copies(?: \(|\W.*tab:)orange"
+    other += "|blue(?:: | dots of )copy-average|orange(?:: | dots of )perturbed copies"
+    for name, notebook in CHAPTERS.items():
+        for cell in notebook.cells:
+            assert not re.search(other, f"{cell.source}\n{cell.metadata}", re.IGNORECASE), (name, cell.id)
+
+
 def test_every_chapter_links_to_the_page_of_the_library():
     texts = {
         name: "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
