@@ -5,7 +5,7 @@
 PYTHON ?= python3
 CONSTRAINTS ?= -c constraints.txt
 BIN := .venv/bin
-NOTEBOOKS := $(wildcard book/*.ipynb) tools/chapter_template.ipynb
+NOTEBOOKS := $(wildcard book/*.ipynb book/proofs/*.ipynb) tools/chapter_template.ipynb
 NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=120 --nbval-sanitize-with tests/book/nbval_sanitize.cfg
 # Tests and chapters in one run, on every core up to four, one thread each. A file stays in one process: the cells of a
 # chapter share a kernel, and the tests of a file what it makes.

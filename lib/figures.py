@@ -11,8 +11,49 @@ from lib.arguments import instance, integer
 from lib.networks import Network
 
 COPY, AVERAGE, OTHER = "#1f77b4", "#ff7f0e", "#8c8c8c"
+VIOLET, GREEN = "#7b52ab", "#2a8a57"  # where two more hues are needed, with a label on the curve
 COLOURS = {"copy": COPY, "average": AVERAGE, "other": OTHER}
+_STYLE = {
+    "svg.hashsalt": "copy or average",  # the names of clip paths would be random otherwise
+    "figure.figsize": (6.4, 3.6),
+    "figure.constrained_layout.use": True,
+    "font.size": 10.0,
+    "axes.titlesize": 10.0,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+}
 _RADIUS = 0.3  # of a circle with |a| = 1, in distances between teacher neurons
+
+
+def use_style():
+    """Draw the figures of a notebook as the book does: vector pictures of one size of type.
+
+    Call it in the cell that imports. The files are the same each time, for git. Pictures stay
+    on white ground; the style sheet of the pages turns them for the dark theme.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from lib import figures
+    >>> with plt.rc_context():
+    ...     figures.use_style()
+    ...     plt.rcParams["font.size"]
+    10.0
+    """
+    import matplotlib.pyplot as plt
+
+    try:
+        from IPython import get_ipython
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+    except ImportError:  # not in a notebook
+        pass
+    else:
+        if get_ipython() is not None:
+            set_matplotlib_formats("svg")
+    cycle = plt.cycler(color=[OTHER, VIOLET, GREEN])
+    plt.rcParams.update(_STYLE | {"axes.prop_cycle": cycle})
 
 
 def path_weights(student, k):

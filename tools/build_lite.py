@@ -21,11 +21,13 @@ BOOTSTRAP = "%pip install -q copy-average-book ipywidgets"
 
 def copy_chapters(folder):
     """The chapters with an installing cell that works in the browser."""
-    for source in sorted((ROOT / "book").glob("*.ipynb")):
+    book = ROOT / "book"
+    for source in sorted([*book.glob("*.ipynb"), *book.glob("proofs/*.ipynb")]):
         notebook = nbformat.read(source, as_version=4)
         next(cell for cell in notebook.cells if cell.cell_type == "code").source = BOOTSTRAP
-        folder.mkdir(parents=True, exist_ok=True)
-        nbformat.write(notebook, folder / source.name)
+        copy = folder / source.relative_to(book)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(notebook, copy)
 
 
 def build(site):

@@ -5,12 +5,14 @@ What is left depends on the chapter alone: running it again changes nothing in g
 
 import base64
 import io
+import re
 
 import nbformat
 from PIL import Image
 
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 LANGUAGE = {"file_extension": ".py", "mimetype": "text/x-python", "name": "python", "pygments_lexer": "ipython3"}
+DARK = "<style>@media (prefers-color-scheme:dark){"
 VOLATILE = ("execution", "ExecuteTime", "collapsed", "scrolled", "colab", "outputId", "executionInfo")
 
 
@@ -29,6 +31,8 @@ def normalise(notebook):
             for output in cell.outputs:
                 if "image/png" in output.get("data", {}):
                     output.data["image/png"] = in_256_colours(output.data["image/png"])
+                if "image/svg+xml" in output.get("data", {}):
+                    output.data["image/svg+xml"] = for_both_themes(output.data["image/svg+xml"])
 
 
 def merged_streams(outputs):
@@ -40,6 +44,31 @@ def merged_streams(outputs):
         else:
             merged.append(output)
     return merged
+
+
+def for_both_themes(svg):
+    """A vector picture without date and version, which on a dark page draws light on nothing.
+
+    Greys are mirrored, hues stay. A page says which it is by `color-scheme`; elsewhere the ground stays white.
+    """
+    svg = re.sub(r" *<metadata>.*?</metadata>\n?", "", svg, flags=re.DOTALL)
+    if DARK in svg:
+        return svg
+    rules = ["svg{fill:" + in_the_dark("00") + "}"]
+    for what, grey in sorted(set(re.findall(r"(fill|stroke): #([0-9a-f]{2})\2\2\b", svg))):
+        drawn = f"[style*='{what}: #{grey * 3}']"
+        if (what, grey) == ("fill", "ff"):  # the ground; open markers hide what lies below; letters on colours stay
+            rules += [f"g[id^=patch]>path{drawn}{{fill:none!important}}"]
+            drawn = f":is(use,defs path){drawn}"
+        rules.append(f"{drawn}{{{what}:{in_the_dark(grey)}!important}}")
+    style = f"{DARK}{''.join(rules)}}}</style>"
+    return re.sub(r"(<svg [^>]*>)", lambda start: f"{start[1]}\n {style}", svg, count=1)
+
+
+def in_the_dark(grey):
+    """The colour that takes the place of a grey (two hexadecimal digits): light for dark, as far from the ground."""
+    level = int(grey, 16)
+    return "#" + 3 * f"{round(0xE0 - level * 0x48 / 0x80 if level < 0x80 else 0x98 - (level - 0x80) * 0x86 / 0x7F):02x}"
 
 
 def in_256_colours(png):

@@ -42,7 +42,8 @@ SETTINGS = {
     "no-numba": {"numba": "absent"},
 }
 SETTINGS["farthest"] = SETTINGS["Nehalem"] | SETTINGS["no-AVX2"] | SETTINGS["one-thread"] | SETTINGS["no-numba"]
-CHAPTERS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("book/*.ipynb"))
+NOTEBOOKS = sorted([*ROOT.glob("book/*.ipynb"), *ROOT.glob("book/proofs/*.ipynb")])
+CHAPTERS = [str(path.relative_to(ROOT)) for path in NOTEBOOKS]
 NBVAL = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=240"]
 NBVAL += ["--nbval-sanitize-with", "tests/book/nbval_sanitize.cfg"]
 # What decides how this process computes: the last bits of sums, of decompositions and of elementary functions.

@@ -76,8 +76,9 @@ def main(paths):
     paths = [Path(path).resolve() for path in paths]
     runs = {}
     for path in paths:
-        runs[path.name] = run(path)
-        print(f"{path.name}: {runs[path.name][1]:.1f} s")
+        name = path.relative_to(ROOT / "book").as_posix() if path.is_relative_to(ROOT / "book") else path.name
+        runs[name] = run(path)
+        print(f"{name}: {runs[name][1]:.1f} s")
     entries = toc_entries(yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8")))
     chapters = [f"{entry.removeprefix('book/')}.ipynb" for entry in entries if (ROOT / f"{entry}.ipynb").is_file()]
     if set(chapters) <= set(runs):

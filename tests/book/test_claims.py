@@ -8,7 +8,7 @@ import pytest
 from guards import ROOT
 
 PAGE = (ROOT / "book" / "claims.md").read_text("utf-8")
-CHAPTERS = {path.stem: guards.read(path) for path in sorted(ROOT.glob("book/*.ipynb"))}
+CHAPTERS = {path.stem: guards.read(path) for path in guards.NOTEBOOKS}
 STATUSES = ("proven", "verified", "observed", "asymptotic")
 PROVEN_KINDS = ("theorem", "proposition", "lemma", "corollary")
 DIRECTIVE = re.compile(r"^:{3,}\{(?:prf:)?([\w-]+)\}[^\n]*\n:label: ([\w-]+)\n(.*?)^:{3,}$", re.DOTALL | re.MULTILINE)

@@ -8,6 +8,7 @@ import urllib.request
 import zipfile
 
 import browser
+import guards
 import nbformat
 import pytest
 from guards import ROOT
@@ -37,8 +38,9 @@ def test_wheel_of_lib_is_served(lite):
 
 
 def test_every_chapter_is_served_and_installs_from_there(lite):
-    for path in (ROOT / "book").glob("*.ipynb"):
-        served = nbformat.reads(urllib.request.urlopen(f"{lite}/files/book/{path.name}").read(), as_version=4)
+    for path in guards.NOTEBOOKS:
+        address = f"{lite}/files/{path.relative_to(ROOT).as_posix()}"
+        served = nbformat.reads(urllib.request.urlopen(address).read(), as_version=4)
         stored = nbformat.read(path, as_version=4)
         sources = [[cell.source for cell in notebook.cells] for notebook in (stored, served)]
         changed = [new for old, new in zip(*sources, strict=True) if old != new]

@@ -104,7 +104,7 @@ def test_table_of_boundaries_is_what_lib_says():
 
 def figures():
     """(file, element name, markdown) of every live figure of the first page and the chapters."""
-    texts = [(path.stem, cell.source) for path in sorted(ROOT.glob("book/*.ipynb")) for cell in guards.read(path).cells]
+    texts = [(path.stem, cell.source) for path in guards.NOTEBOOKS for cell in guards.read(path).cells]
     for page, text in [("intro", (ROOT / "book" / "intro.md").read_text("utf-8")), *texts]:
         for name in re.findall(r"^<([a-z]+-[a-z-]+)>$", text, re.MULTILINE):
             yield page, name, text

@@ -9,7 +9,7 @@ from guards import ROOT
 PAGE = (ROOT / "book" / "notation.md").read_text("utf-8")
 SECOND_USES = set(re.findall(r"\$(.+?)\$", re.search(r"Second uses remain for (.*?):", PAGE)[1]))
 PAGES = {path.stem: path.read_text("utf-8") for path in sorted(ROOT.glob("book/proofs/*.md"))}
-for path in sorted(ROOT.glob("book/*.ipynb")):
+for path in guards.NOTEBOOKS:
     PAGES[path.stem] = "\n".join(cell.source for cell in guards.read(path).cells if cell.cell_type == "markdown")
 MATH = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$", re.DOTALL)
 GREEK = "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi pi rho sigma tau varphi psi omega".split()

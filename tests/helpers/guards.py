@@ -16,6 +16,8 @@ import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 
 ROOT = Path(__file__).parents[2]
+# The notebooks of the book: chapters, and long proofs with their checks.
+NOTEBOOKS = sorted([*ROOT.glob("book/*.ipynb"), *ROOT.glob("book/proofs/*.ipynb")])
 TEMPLATE = ROOT / "tools" / "chapter_template.ipynb"  # the only place that holds the bootstrap cell
 
 
@@ -77,6 +79,8 @@ def is_normalised(notebook):
         pictures = [out.data["image/png"] for out in cell.outputs if "image/png" in out.get("data", {})]
         if any(base64.b64decode(picture)[25] != 3 for picture in pictures):  # the colour type in a PNG's header
             complaints.append(f"{label(cell)} holds a picture without a palette; run `make notebooks`")
+        if any("<metadata>" in out.get("data", {}).get("image/svg+xml", "") for out in cell.outputs):
+            complaints.append(f"{label(cell)} holds a picture that names its date; run `make notebooks`")
     timed = [cell for cell in notebook.cells if "execution" in cell.metadata]
     return complaints + [f"{label(cell)} holds the times of its run" for cell in timed]
 

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 
+import guards
 import pytest
 import yaml
 from guards import ROOT
@@ -67,7 +68,7 @@ def test_make_test_all_is_make_test_and_what_it_leaves_out():
         runs.append(command.split())
         assert ("make test-all" in said) == (target == "test")
     assert runs[0] == [*runs[1], "-m", '"not', 'other"']
-    assert {"tests", *(path.relative_to(ROOT).as_posix() for path in ROOT.glob("book/*.ipynb"))} <= set(runs[1])
+    assert {"tests", *(path.relative_to(ROOT).as_posix() for path in guards.NOTEBOOKS)} <= set(runs[1])
 
 
 def test_workflows_test_every_python_and_publish_only_what_passed():
