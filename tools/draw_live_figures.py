@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from tabulate_flow_ends import ON_THE_MAP, ends
 
 from lib import (
     Network,
@@ -20,7 +21,7 @@ from lib import (
     perturbed_copies,
     phase_boundaries,
 )
-from lib.figures import AVERAGE, COPY
+from lib.figures import AVERAGE, COPY, OTHER
 
 FOLDER = Path(__file__).parent.parent / "book" / "_static"
 
@@ -50,7 +51,7 @@ def draw_copy_or_average(k=8, n=3):
             ax.barh(y, l, 0.7, left=end - l, color=COPY if l == 1 else AVERAGE, alpha=0.6, edgecolor="white", lw=2)
             ax.text(end - l / 2, y, l, ha="center", va="center")
     ax.set_yticks(range(len(ranked)), [f"{copy_average_loss(sizes):.4f}" for sizes in ranked])
-    ax.set(xlabel="teachers, in groups", ylabel="loss $L$", frame_on=False, ylim=(len(ranked) - 0.5, -0.5))
+    ax.set(xlabel="teacher neurons, in groups", ylabel="loss $L$", frame_on=False, ylim=(len(ranked) - 0.5, -0.5))
     return fig
 
 
@@ -76,24 +77,34 @@ def draw_flow(k=8, n=6, seeds=(0, 2)):
 
 
 def draw_phase_diagram():
-    """The regions over k and n / k, on the axes of the live figure."""
-    k = np.geomspace(7, 1e6, 40)
-    n = np.stack([np.ones_like(k), *np.array([phase_boundaries(each) for each in k.tolist()]).T, k - 1])
-    height = np.log(n / (k - n))
+    """The regions over k and n / k and the ends of the stored flows, as in the live figure when it opens."""
+    k = np.geomspace(7, 1000, 60)
+    n = np.stack([0 * k, *np.array([phase_boundaries(each) for each in k.tolist()]).T, k])
     regions = [
-        ("only copy-average is a minimum", AVERAGE, 0.6, -6.2),
-        ("both; copy-average is lower", AVERAGE, 0.22, -0.4),
-        ("both; perturbed copies are lower", COPY, 0.2, 2.2),
-        ("only perturbed copies are a minimum", COPY, 0.5, 7.6),
+        ("only copy-average\nis a minimum", AVERAGE, 0.6, 0.08),
+        ("both are minima,\ncopy-average lower", AVERAGE, 0.22, 0.48),
+        ("both are minima,\ncopies lower", COPY, 0.2, 0.87),
+        ("", COPY, 0.5, 0.0),
     ]
-    fig, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
-    for (name, color, alpha, y), low, high in zip(regions, height[:-1], height[1:], strict=True):
+    fig, ax = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+    for (name, color, alpha, y), low, high in zip(regions, n[:-1] / k, n[1:] / k, strict=True):
         ax.fill_between(k, low, high, color=color, alpha=alpha, lw=0)
-        ax.text(8e5, y, name, ha="right", va="center", fontsize=9)
-    ax.plot(k, height[1:4].T, "k", lw=1)
-    percents = ["0.001", "0.1", "1", "10", "50", "90", "99", "99.9", "99.999"]
-    ax.set_yticks([np.log(float(p) / (100 - float(p))) for p in percents], [f"{p}%" for p in percents])
-    ax.set(xscale="log", xlabel="teachers $k$", ylabel="$n/k$", xlim=(7, 1e6))
+        ax.text(930, y, name, ha="right", va="center")
+    ax.plot(k, (n[1:4] / k).T, "k", lw=1)
+    for teachers in ON_THE_MAP:
+        at = ends(teachers)
+        flows, left = np.array(at["flows"]), np.full(len(at["widths"]), teachers / 1.09)
+        rest = flows - at["average"] - at["copies"]
+        for count, color in [(at["average"], AVERAGE), (at["copies"], COPY), (rest, OTHER)]:
+            right = left * 1.19 ** (count / flows)
+            bars = np.array(at["widths"]) / teachers
+            ax.barh(bars, right - left, 0.014, left=left, color=color, ec="white", lw=0.6)
+            left = right
+    ax.set_title("only perturbed copies are a minimum ↓", loc="left", fontsize=10)
+    ticks = [10, 20, 50, 100, 200, 500, 1000]
+    ax.set(xscale="log", xlabel="teacher neurons $k$", ylabel="$n/k$", xlim=(7, 1000), ylim=(0, 1))
+    ax.set_xticks(ticks, ticks)
+    ax.set_xticks([], minor=True)
     return fig
 
 

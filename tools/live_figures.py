@@ -11,7 +11,7 @@ NEEDS = {
     "one-neuron": [],
     "copy-or-average": [],
     "watch-the-flow": ["gradient-flow"],
-    "phase-diagram": ["phase-boundaries"],
+    "phase-diagram": ["phase-boundaries", "flow-ends"],
 }
 
 

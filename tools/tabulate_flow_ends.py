@@ -1,4 +1,4 @@
-"""Write book/_static/live/flow-ends.js: where the stored flows ended, for the live figure of the first page.
+"""Write book/_static/live/flow-ends.js: where the stored flows ended, for the first page and for the map.
 
     python tools/tabulate_flow_ends.py
 """
@@ -11,7 +11,8 @@ import numpy as np
 from lib import load_sweep, phase_boundaries
 
 TARGET = Path(__file__).parent.parent / "book" / "_static" / "live" / "flow-ends.js"
-TEACHERS = (8, 20, 50, 100)
+TEACHERS = (8, 20, 50, 100)  # of the first page
+ON_THE_MAP = (8, 10, 20, 50, 100)
 KINDS = ("copy-average", "perturbed-copies")
 
 
@@ -28,7 +29,7 @@ def ends(k):
 
 def source():
     """The text of the script."""
-    table = json.dumps({k: ends(k) for k in TEACHERS}, separators=(",", ":"))
+    table = json.dumps({k: ends(k) for k in ON_THE_MAP}, separators=(",", ":"))
     return (
         '"use strict";\n\n/* Written by tools/tabulate_flow_ends.py from book/data/sweep_erf_k*.csv and '
         "lib.phase_boundaries. */\n"

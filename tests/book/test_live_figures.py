@@ -259,9 +259,9 @@ def test_copy_or_average(figure):
 
 
 @in_chromium
-def test_teachers_move_between_students(figure):
+def test_teacher_neurons_move_between_groups(figure):
     figure = figure("copy-or-average")
-    figure.element.get_by_role("button", name="teacher 1,").press("ArrowRight")
+    figure.element.get_by_role("button", name="teacher neuron 1,").press("ArrowRight")
     assert figure.page.evaluate("document.activeElement.textContent") == "1"
     assert assert_partition_is_right(figure) == (2, 2, 4)
     figure.page.keyboard.press("ArrowLeft")
@@ -270,7 +270,7 @@ def test_teachers_move_between_students(figure):
     figure.page.keyboard.press("Enter")
     assert figure.state("figure.owners[0]") == 0
 
-    for teacher in (1, 2, 4):  # teachers 2, 3 and 5, one after the other, to the last student
+    for teacher in (1, 2, 4):  # teacher neurons 2, 3 and 5, one after the other, to the last group
         start, end = figure.center(f".live-chip >> text=/^{teacher + 1}$/"), figure.center(".live-box:last-child")
         figure.page.mouse.move(*start)
         figure.page.mouse.down()
@@ -278,15 +278,15 @@ def test_teachers_move_between_students(figure):
         figure.page.mouse.up()
         assert figure.state(f"figure.owners[{teacher}]") == 2
         assert_partition_is_right(figure)
-    figure.element.get_by_role("button", name="teacher 4,").press("ArrowRight")
+    figure.element.get_by_role("button", name="teacher neuron 4,").press("ArrowRight")
     assert assert_partition_is_right(figure) == (1, 1, 6) and figure.number("rank") == 1
-    figure.element.get_by_role("button", name="teacher 1,").press("ArrowRight")
+    figure.element.get_by_role("button", name="teacher neuron 1,").press("ArrowRight")
     assert assert_partition_is_right(figure) == (0, 2, 6)
     assert figure.number("gradient") < 1e-12
 
 
 @in_chromium
-def test_teachers_move_by_finger(figure):
+def test_teacher_neurons_move_by_finger(figure):
     figure = figure("copy-or-average", width=375)
     figure.page.touchscreen.tap(*figure.center(".live-chip >> text=/^1$/"))
     assert figure.state("figure.owners[0]") == 1

@@ -16,7 +16,7 @@ from guards import ROOT
 from live_page import LIVE, Figure, as_number, page_with
 from matplotlib.text import Text
 from reading_time import minutes
-from tabulate_flow_ends import TEACHERS
+from tabulate_flow_ends import ON_THE_MAP, TEACHERS
 
 from lib import (
     Network,
@@ -64,8 +64,8 @@ def rows(k):
 
 
 def test_embedded_ends_are_those_of_the_tables():
-    assert set(ENDS) == {str(k) for k in TEACHERS}
-    for k in TEACHERS:
+    assert set(TEACHERS) < set(ON_THE_MAP) == {int(k) for k in ENDS}
+    for k in ON_THE_MAP:
         at, counts = ENDS[str(k)], Counter(rows(k))
         assert at["widths"] == sorted({n for n, _ in counts if 2 <= n < k})
         for name, kind in [("average", "copy-average"), ("copies", "perturbed-copies")]:

@@ -1,21 +1,21 @@
 "use strict";
 
-/* A partition of the teachers among the students, built by hand; its loss, its rank among all partitions, its gradient. */
+/* A partition of the teacher neurons among the student neurons, built by hand; its loss, its rank among all partitions, its gradient. */
 (() => {
   const { make, number, quantity, plural, LiveFigure, scale, fill } = Live;
 
   class CopyOrAverage extends LiveFigure {
-    static title = "Share the teachers among the students";
+    static title = "Divide the teacher neurons among the student neurons";
 
     build() {
-      this.neurons = this.slider("students <i>n</i>", { min: 1, max: 8, value: 3, name: "n" }, () => this.restart());
-      this.teachers = this.slider("teachers <i>k</i>", { min: 2, max: 12, value: 8, name: "k" }, (k) => this.restart(k));
+      this.neurons = this.slider("student neurons <i>n</i>", { min: 1, max: 8, value: 3, name: "n" }, () => this.restart());
+      this.teachers = this.slider("teacher neurons <i>k</i>", { min: 2, max: 12, value: 8, name: "k" }, (k) => this.restart(k));
       this.controls.prepend(this.teachers.parentElement);
       this.factor = this.slider("all <i>a</i> times", { min: 0.8, max: 1.2, step: 0.01, value: 1, name: "factor", show: (x) => x.toFixed(2) }, () => this.refresh());
       this.boxes = make("div", { class: "live-boxes" });
       this.stage.append(this.boxes);
       this.chart = this.drawing("");
-      this.stage.before(make("p", { class: "live-hint" }, "Drag a teacher to another student, tap it to send it one student on, or focus it and press ← or →."));
+      this.stage.before(make("p", { class: "live-hint" }, "Drag a teacher neuron to another group, tap it to send it to the next one, or focus it and press ← or →."));
       this.restart();
     }
 
@@ -76,7 +76,7 @@
       this.chips[j].focus();
     }
 
-    /** The groups of teachers, and the student for them with all outgoing weights times the factor. */
+    /** The groups of teacher neurons, and the student for them with all outgoing weights times the factor. */
     get groups() {
       return Array.from(this.boxes.children, (_, i) => this.owners.flatMap((owner, j) => (owner === i ? [j] : [])));
     }
@@ -95,17 +95,17 @@
         box.dataset.role = role;
         const chips = group.map((j) => this.chips[j]);
         if (chips.some((chip, at) => box.firstChild.children[at] !== chip) || box.firstChild.children.length !== l) box.firstChild.replaceChildren(...chips);
-        for (const j of group) this.chips[j].setAttribute("aria-label", `teacher ${j + 1}, of student ${i + 1}, which ${l === 1 ? "copies it" : `averages ${l}`}`);
-        box.lastChild.firstChild.textContent = `student ${i + 1}`;
+        for (const j of group) this.chips[j].setAttribute("aria-label", `teacher neuron ${j + 1}, of student neuron ${i + 1}, which ${l === 1 ? "copies it" : `averages ${l}`}`);
+        box.lastChild.firstChild.textContent = `student neuron ${i + 1}`;
         box.lastChild.lastChild.textContent = role === "idle" ? "is idle" : l === 1 ? "copies" : `averages ${l}`;
       });
       const sizes = groups.map((group) => group.length).sort((l, m) => l - m);
       const rank = this.ranking.findIndex((entry) => String(entry.sizes) === String(sizes));
       this.drawRanking(rank);
-      const sharing = rank < 0 ? "With an idle student this is no partition into <i>n</i> groups." :
+      const partition = rank < 0 ? "With an idle student neuron this is no partition into <i>n</i> groups." :
         `Sizes ${quantity("sizes", sizes.join(" + "))}: rank ${quantity("rank", rank + 1)} of ${this.ranking.length}${rank === 0 ? ", the best" : ""}.`;
       const slope = norm < 1e-12 ? "zero up to rounding: a critical point" : +this.factor.value === 1 ? "" : "not zero, because the outgoing weights are not those of copy-average";
-      this.say(`${sharing} Loss <i>L</i> = ${quantity("loss", number(Math.max(0, loss) < 1e-14 ? 0 : loss))}, gradient |∇<i>L</i>| = ${quantity("gradient", number(norm, 2))}, ${slope}.`);
+      this.say(`${partition} Loss <i>L</i> = ${quantity("loss", number(Math.max(0, loss) < 1e-14 ? 0 : loss))}, gradient |∇<i>L</i>| = ${quantity("gradient", number(norm, 2))}, ${slope}.`);
     }
 
     /** All partitions, best on top, cut into their groups. */

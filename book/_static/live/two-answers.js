@@ -4,6 +4,7 @@
  * is a minimum, where the stored flows ended, and a gradient flow that runs while the reader looks. */
 (() => {
   const { make, number, quantity, LiveFigure, scale, fill, ticks, place } = Live;
+  const TEACHERS = [8, 20, 50, 100];
   const LARGEST = 8; // teacher neurons for which a page integrates the flow within seconds
   const ENDS = { "copy-average": "copy-average", "perturbed copies": "perturbed copies", "no end": "no point within 3000 steps" };
 
@@ -12,8 +13,8 @@
 
     build() {
       this.classList.add("live-tour");
-      const choices = Object.keys(FLOW_ENDS).map((k) =>
-        make("label", {}, make("input", { type: "radio", name: "teachers", value: k, checked: k === "8", change: () => this.change(+k) }), ` ${k}`));
+      const choices = TEACHERS.map((k) =>
+        make("label", {}, make("input", { type: "radio", name: "teachers", value: k, checked: k === 8, change: () => this.change(+k) }), ` ${k}`));
       this.controls.append(make("fieldset", {}, make("legend", {}, "teacher neurons ", make("i", {}, "k")), ...choices));
       this.neurons = this.slider("student neurons <i>n</i>", { min: 2, max: 7, value: 6, name: "n" }, (n) => this.change(this.k, n));
       const sign = (look, name) => make("span", { class: "live-key" }, make("span", { class: `live-mark live-mark-${look}` }), name);
