@@ -1,0 +1,71 @@
+"""A chapter is read in a quarter of an hour: what stands on its surface, before anything is unfolded, has bounds."""
+
+import guards
+import nbformat
+import pytest
+from guards import ROOT
+from reading_measures import BOUNDS, measures
+
+# Chapters still to be divided into a surface and a depth; the list can only grow shorter.
+UNDIVIDED = {"empirical_flow", "one_neuron", "phase_diagram", "relu"}
+CHAPTERS = [path.stem for path in guards.NOTEBOOKS if path.parent.name == "book"]
+
+
+def excess(notebook):
+    """The measures that exceed their bounds."""
+    return {name: found for name, found in measures(notebook).items() if found > BOUNDS[name]}
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_surface_is_short_and_plain(chapter):
+    """A chapter of the list that has become short leaves the list."""
+    found = excess(guards.read(ROOT / "book" / f"{chapter}.ipynb"))
+    assert bool(found) == (chapter in UNDIVIDED), found
+
+
+@pytest.mark.parametrize("chapter", sorted(set(CHAPTERS) - UNDIVIDED))
+def test_a_chapter_says_what_it_asks_and_what_follows(chapter):
+    cells = guards.read(ROOT / "book" / f"{chapter}.ipynb").cells
+    assert "**In one minute.**" in cells[0].source
+    headings = [line for cell in cells for line in cell.source.splitlines() if cell.cell_type == "markdown"]
+    assert {"## In your own work", "## Takeaways", "## Exercises"} <= set(headings)
+
+
+@pytest.mark.parametrize("chapter", [path.stem for path in guards.NOTEBOOKS if path.stem not in UNDIVIDED])
+def test_folded_checks_say_what_they_are(chapter):
+    (path,) = [path for path in guards.NOTEBOOKS if path.stem == chapter]
+    for cell in guards.code_cells(guards.read(path)):
+        if "hide-input" in guards.tags(cell) and "remove-output" not in guards.tags(cell):
+            assert cell.metadata.get("mystnb", {}).get("code_prompt_show"), cell.source[:80]
+
+
+def notebook(*sources, tags=()):
+    cells = [nbformat.v4.new_code_cell(source, metadata={"tags": list(tags)}) for source in sources]
+    return nbformat.v4.new_notebook(cells=cells)
+
+
+def prose(*texts):
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text) for text in texts])
+
+
+@pytest.mark.parametrize(
+    "name, broken",
+    [
+        ("words", prose("word " * 1801)),
+        ("cells", notebook(*["1"] * 15)),
+        ("lines", notebook("1\n" * 13)),
+        ("columns", notebook("x" * 80)),
+        ("asserts", notebook("assert x")),
+        ("true", notebook('print(f"equal: True")')),
+        ("statements", prose(*[":::{prf:lemma}\nx\n:::"] * 9)),
+        ("long", prose(("word " * 31 + ". ") * 6)),
+        ("private", prose("Each of the $n$ students copies.")),
+        ("private", prose("The stranger moves.")),
+    ],
+)
+def test_no_measure_is_vacuous(name, broken):
+    assert name in excess(broken)
+    assert excess(notebook("assert x", tags=["hide-input"])) == {}
+    folded = ":::{admonition} Proof\n:class: dropdown\n\n" + "word " * 1801 + "\n:::"
+    assert excess(prose(folded)) == {}
+    assert excess(prose(":::{solution-start} x\n:::", "word " * 1801, ":::{solution-end}\n:::")) == {}
