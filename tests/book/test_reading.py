@@ -7,7 +7,7 @@ from guards import ROOT
 from reading_measures import BOUNDS, measures
 
 # Chapters still to be divided into a surface and a depth; the list can only grow shorter.
-UNDIVIDED = {"empirical_flow", "one_neuron", "phase_diagram", "relu"}
+UNDIVIDED = {"one_neuron", "relu"}
 CHAPTERS = [path.stem for path in guards.NOTEBOOKS if path.parent.name == "book"]
 
 
