@@ -95,7 +95,7 @@ BREAKS = {
         tag("nbval-ignore-output"),
         tag("nbval-skip"),
     ],
-    guards.cells_are_short: [source("x = 1\n" * 26), source("x = 1\n" * 15)],
+    guards.cells_are_short: [source("x = 1\n" * 26)],
     guards.has_no_semicolons: [append(";"), source("x = 1; y = 2"), source("fig.tight_layout();  # quiet")],
     guards.figures_are_described: [
         lambda notebook, cell: cell.metadata.pop("mystnb"),

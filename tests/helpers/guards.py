@@ -184,11 +184,9 @@ def is_compared_by_nbval(notebook):
 
 
 def cells_are_short(notebook):
-    """At most 25 lines, and 9 in 10 of them under 15. Longer code belongs into lib."""
-    lengths = [len(cell.source.strip().splitlines()) for cell in code_cells(notebook)]
-    long = [f"{label(cell)} has {n} lines" for cell, n in zip(code_cells(notebook), lengths, strict=True) if n > 25]
-    many = sum(n >= 15 for n in lengths) > 0.1 * len(lengths)
-    return long + [f"{sum(n >= 15 for n in lengths)} of {len(lengths)} cells have 15 lines or more"] * many
+    """At most 25 lines. Longer code belongs into lib."""
+    lengths = {label(cell): len(cell.source.strip().splitlines()) for cell in code_cells(notebook)}
+    return [f"{cell} has {n} lines" for cell, n in lengths.items() if n > 25]
 
 
 def has_no_semicolons(notebook):
