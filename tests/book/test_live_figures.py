@@ -341,11 +341,37 @@ def test_watch_the_flow(figure):
     kinds = {assert_end_is_right(figure)}
     assert_path_is_right(figure)
     for _ in range(4):
-        figure.element.get_by_role("button", name="New start").click()
+        figure.element.get_by_role("button", name="New seed").click()
         figure.element.get_by_role("button", name="To the end").click()
         figure.wait("figure.end")
         kinds.add(assert_end_is_right(figure))
     assert kinds == set(KINDS)
+
+
+@in_chromium
+def test_a_flow_with_one_neuron_held_back(figure):
+    """The first seed leads to perturbed copies, and to copy-average when its first student neuron is held back."""
+    figure, kinds = figure("watch-the-flow"), []
+    for pressed in ("false", "true"):
+        if pressed == "true":
+            figure.element.get_by_role("button", name="Hold one back").click()
+        assert figure.state("figure.late.getAttribute('aria-pressed')") == pressed
+        first = figure.state("figure.start[0] / GradientFlow.glorot(figure.seed, figure.n, figure.k)[0]")
+        assert first == pytest.approx({"false": 1, "true": 1e-4}[pressed])
+        figure.element.get_by_role("button", name="To the end").click()
+        figure.wait("figure.end")
+        kinds.append(assert_end_is_right(figure))
+    assert kinds == ["perturbed-copies", "copy-average"]
+
+
+@in_chromium
+def test_the_caption_is_that_of_what_is_shown(figure):
+    page = figure("watch-the-flow").page
+    live, still = (page.locator(f"watch-the-flow figcaption .live-{which}") for which in ("caption", "still"))
+    assert "while it is computed" in live.inner_text() and "two random" in still.text_content()
+    assert live.is_visible() and not still.is_visible()
+    page.emulate_media(media="print")
+    assert still.is_visible() and not live.is_visible()
 
 
 @in_chromium

@@ -39,9 +39,17 @@ const Live = (() => {
       const still = this.querySelector("img");
       if (still) (still.closest("a") ?? still).classList.add("live-still"); // stays for print
       (this.querySelector("figure") ?? this).prepend(this.panel);
+      this.describe(this.constructor.caption);
       this.build();
       new ResizeObserver(() => this.fit()).observe(this.stage);
       this.fit();
+    }
+
+    /** The caption of the live figure beside that of the picture, which stays for print. */
+    describe(caption) {
+      const place = this.querySelector("figcaption .caption-text");
+      if (!caption || !place || place.querySelector(".live-caption")) return;
+      place.append(make("span", { class: "live-still" }, ...place.childNodes), make("span", { class: "live-caption" }, caption));
     }
 
     /** Draw again when the width has changed: text keeps its size on a phone. */

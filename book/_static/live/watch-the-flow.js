@@ -1,27 +1,39 @@
 "use strict";
 
-/* A gradient flow, integrated while the reader looks: cosines of students and teachers, and the loss against time. */
+/* A gradient flow, integrated while the reader looks: cosines of student and teacher neurons, and the loss against time. */
 (() => {
   const { make, number, quantity, plural, LiveFigure, scale, fill, below, beside, title, upwards, power10 } = Live;
 
   class WatchTheFlow extends LiveFigure {
     static title = "Watch a gradient flow to its end";
+    static caption =
+      "One gradient flow while it is computed. Left: cosines of student neurons (rows) and teacher neurons (columns), with |a| beside each row; the sign of a is moved into w. " +
+      "Right: the loss, and the losses of copy-average (orange, dashed) and of perturbed copies (blue). A student neuron that is held back starts with a ten-thousandth of its weights.";
 
     build() {
-      this.teachers = this.slider("teachers <i>k</i>", { min: 2, max: 8, value: 8, name: "k" }, () => this.restart());
-      this.neurons = this.slider("students <i>n</i>", { min: 1, max: 8, value: 6, name: "n" }, () => this.restart());
+      this.teachers = this.slider("teacher neurons <i>k</i>", { min: 2, max: 8, value: 8, name: "k" }, () => this.restart());
+      this.neurons = this.slider("student neurons <i>n</i>", { min: 1, max: 8, value: 6, name: "n" }, () => this.restart());
       this.playing = false;
       this.player = this.button("Play", () => this.play(!this.playing));
       this.button("To the end", () => this.finish());
-      this.button("New start", () => this.restart(this.seed + 1));
+      this.button("New seed", () => this.restart(this.seed + 1));
+      this.late = this.button("Hold one back", () => {
+        this.late.setAttribute("aria-pressed", !this.held);
+        this.restart();
+      });
+      this.late.setAttribute("aria-pressed", "false");
       this.enlarge = this.button("Enlarge the end", () => {
         this.enlarge.setAttribute("aria-pressed", this.enlarge.getAttribute("aria-pressed") !== "true");
         this.draw();
       });
       this.enlarge.setAttribute("aria-pressed", "false");
-      this.cosines = this.drawing("Cosines of students, rows, and teachers, columns; |a| beside each row");
+      this.cosines = this.drawing("Cosines of student neurons, rows, and teacher neurons, columns; |a| beside each row");
       this.curve = this.drawing("Loss against time, with the losses of copy-average and perturbed copies");
-      this.restart(3);
+      this.restart(5);
+    }
+
+    get held() {
+      return this.late.getAttribute("aria-pressed") === "true";
     }
 
     layout() {
@@ -33,6 +45,7 @@
       this.neurons.set({ max: k, value: Math.min(+this.neurons.value, k) });
       const n = +this.neurons.value;
       Object.assign(this, { k, n, seed, end: null, start: GradientFlow.glorot(seed, n, k) });
+      if (this.held) this.start = this.start.map((weight, i) => (i < k || i === n * k ? 1e-4 * weight : weight)); // its first neuron
       this.lines = [{ name: "copy-average", colour: "average", loss: Networks.copyAverageLoss([...Array(n - 1).fill(1), k - n + 1]) }];
       const copies = n > 1 && n < k ? Networks.perturbedCopies(k, n) : null;
       if (copies) this.lines.push({ name: "perturbed copies", colour: "copy", loss: copies.loss });
@@ -83,18 +96,18 @@
     refresh() {
       this.draw();
       const { flow, n, k, end, seed } = this, clock = `At time <i>t</i> = ${quantity("time", number(flow.time, 3))} the loss is <i>L</i> = ${quantity("loss", shown(flow.loss))}`;
-      if (end) this.say(`Start ${seed} has come to its end: ${this.describe(end)}. ${clock}, |∇<i>L</i>| = ${number(flow.gradientNorm, 2)}.`);
-      else if (this.playing) this.say(`Start ${seed} runs: ${plural(n, "student")}, ${plural(k, "teacher")}.`);
-      else this.say(`Start ${seed}${flow.steps ? ", paused" : ", random weights"}. ${clock}. ` +
+      if (end) this.say(`Seed ${seed} leads to ${this.named(end)}. ${clock}, |∇<i>L</i>| = ${number(flow.gradientNorm, 2)}.`);
+      else if (this.playing) this.say(`Seed ${seed} runs: ${plural(n, "student neuron")}, ${plural(k, "teacher neuron")}.`);
+      else this.say(`Seed ${seed}${flow.steps ? ", paused" : ", random weights"}. ${clock}. ` +
         `${this.lines.map((line, i) => `${i ? "that" : "The loss"} of ${line.name} is ${quantity(line.name, shown(line.loss))}`).join("; ")}.`);
     }
 
-    describe({ kind, sizes }) {
+    named({ kind, sizes }) {
       const copies = sizes.filter((l) => l === 1).length, averages = sizes.filter((l) => l > 1);
       const parts = [...(copies ? [plural(copies, "copy").replace("copys", "copies")] : []), ...averages.map((l) => `an average of ${l}`)].join(", ");
       if (kind === "copy-average") return averages.length ? `${quantity("end", kind)}, ${parts}` : `${quantity("end", "the teacher itself")}, ${parts}`;
-      if (kind === "perturbed copies") return `${quantity("end", kind)}: each student is close to one teacher, and all share the other${this.k - this.n > 1 ? ` ${this.k - this.n}` : ""}`;
-      if (kind === "no end") return `${quantity("end", kind)} in sight after ${this.flow.steps} steps; it may run down a channel to infinity`;
+      if (kind === "perturbed copies") return `${quantity("end", kind)}: each student neuron is close to one teacher neuron, and all lean towards the other${this.k - this.n > 1 ? ` ${this.k - this.n}` : ""}`;
+      if (kind === "no end") return `${quantity("end", "no limit point")} in sight after ${this.flow.steps} steps; it may run down a channel to infinity`;
       return `${quantity("end", "another critical point")}, neither copy-average nor perturbed copies`;
     }
 
@@ -107,7 +120,7 @@
 
     drawCosines(width) {
       const { n, k } = this, { theta } = this.flow, cell = Math.min(34, (width - 74) / k), left = 32;
-      const drawn = [title(left + (k * cell) / 2, 11, "teacher"), upwards(10, 34 + (n * cell) / 2, "student"), make("text", { x: left + k * cell + 8, y: 28 }, "|a|")];
+      const drawn = [title(left + (k * cell) / 2, 11, "teacher neuron"), upwards(10, 34 + (n * cell) / 2, n > 2 ? "student neuron" : "student"), make("text", { x: left + k * cell + 8, y: 28 }, "|a|")];
       for (let j = 0; j < k; j++) drawn.push(title(left + (j + 0.5) * cell, 28, String(j + 1)));
       for (let i = 0; i < n; i++) {
         const w = theta.subarray(i * k, (i + 1) * k), a = theta[n * k + i], norm = Math.hypot(...w), y = 34 + i * cell;
