@@ -6,6 +6,7 @@ import math
 import re
 import shutil
 import subprocess
+from collections import Counter
 
 import browser
 import built_book
@@ -16,6 +17,7 @@ from browser import complaints, in_colours
 from guards import ROOT
 from live_figures import NEEDS, scripts
 from live_page import AS_NEW, LIVE, Figure, as_number, page_with
+from tabulate_flow_ends import ON_THE_MAP
 from write_live_golden import TARGET, golden
 
 from lib import (
@@ -25,6 +27,7 @@ from lib import (
     gradient_flow,
     identify,
     kernels,
+    load_sweep,
     one_neuron,
     partitions,
     phase_boundaries,
@@ -442,6 +445,50 @@ def test_phase_diagram(figure):
             figure.element.locator(f"input[data-field={name}]").press("Enter")
         assert figure.state("[figure.k, figure.n]") == [k, n]
         assert_phase_is_right(figure)
+
+
+@in_chromium
+def test_bars_on_the_map_are_the_flows_of_the_tables(figure):
+    """Each where its n / k is on the axis, as wide as its share of the flows; in the stretched view, too."""
+    figure = figure("phase-diagram")
+    looks = {"copy-average": "average", "perturbed-copies": "copy"}
+    wanted = Counter()
+    for k in ON_THE_MAP:
+        table = load_sweep("erf", k)
+        for row in table[(table["n"] >= 2) & (table["n"] < k)]:
+            wanted[k, int(row["n"]), looks.get(str(row["kind"]), "other")] += 1
+    flows = Counter()
+    for (k, n, _), count in wanted.items():
+        flows[k, n] += count
+    for view in ("k up to 1000", "up to a million"):
+        figure.element.get_by_label(view).check()
+        axis = figure.state("[figure.y(figure.up(4, 1)), figure.y(figure.up(4, 3))]")
+        evenly = axis[0] - axis[1] == pytest.approx((380 - 44 - 24) / 2)
+        assert evenly == (view == "k up to 1000")
+        bars = figure.element.locator("[data-run]").evaluate_all(
+            "all => all.map(bar => [bar.dataset.run, ...['x', 'y', 'width'].map(name => +bar.getAttribute(name))])")  # fmt: skip
+        found, whole = {}, max(width for *_, width in bars)
+        for run, x, y, width in bars:
+            k, n, look, count = run.split()
+            k, n = int(k), int(n)
+            found[k, n, look] = int(count)
+            assert width == pytest.approx(whole * int(count) / flows[k, n])
+            assert y + 2 == pytest.approx(figure.state(f"figure.y(figure.up({k}, {n}))"))
+            assert x - 1e-6 <= figure.state(f"figure.x({k})") + whole / 2
+        assert found == wanted
+
+
+@in_chromium
+def test_a_large_teacher_opens_the_wide_view(figure):
+    figure = figure("phase-diagram")
+    field = figure.element.locator("input[data-field=k]")
+    field.fill("100000")
+    field.press("Enter")
+    assert figure.element.get_by_label("up to a million").is_checked()
+    assert_phase_is_right(figure)
+    figure.element.get_by_label("k up to 1000").check()
+    assert figure.state("figure.k") == 1000
+    assert_phase_is_right(figure)
 
 
 @in_chromium

@@ -108,8 +108,9 @@
       for (const percent of far ? ["0.001", "0.1", "1", "10", "50", "90", "99", "99.9", "99.999"] : ["0", "25", "50", "75", "100"]) drawn.push(...beside(left, y(up(100, +percent)), `${percent}%`));
       drawn.push(make("path", { d: `M${left},${top}V${foot}H${right}`, class: "live-axis" }), title((left + right) / 2, height - 6, "teacher neurons k"), make("text", { x: left - 7, y: 12, "text-anchor": "end" }, "n / k"));
       drawn.push(make("text", { x: left + 2, y: 16 }, far ? "" : "only perturbed copies are a minimum ↓"));
-      const names = [[["only copy-average", "is a minimum"], far ? -6.2 : 0.1], [["both are minima,", "copy-average lower"], far ? -0.4 : 0.5],
-        [["both are minima,", "copies lower"], far ? 3 : 0.88], ...(far ? [[["only perturbed", "copies"], 8.2]] : [])];
+      const names = [[wide ? ["only copy-average", "is a minimum"] : ["only", "copy-average"], far ? -6.2 : 0.1],
+        [wide ? ["both are minima,", "copy-average lower"] : ["both minima,", "copy-average", "lower"], far ? -0.4 : 0.55],
+        [wide ? ["both are minima,", "copies lower"] : ["both minima,", "copies lower"], far ? 3 : 0.88], ...(far ? [[["only perturbed", "copies"], 8.2]] : [])];
       for (const [lines, at] of names) lines.forEach((line, i) => drawn.push(make("text", { x: right - 8, y: y(at) - 3 + 14 * i, "text-anchor": "end" }, line)));
       drawn.push(...this.runs());
       const area = make("rect", { x: left, y: top, width: right - left, height: foot - top, fill: "transparent" });
