@@ -465,8 +465,9 @@ def test_bars_on_the_map_are_the_flows_of_the_tables(figure):
         axis = figure.state("[figure.y(figure.up(4, 1)), figure.y(figure.up(4, 3))]")
         evenly = axis[0] - axis[1] == pytest.approx((380 - 44 - 24) / 2)
         assert evenly == (view == "k up to 1000")
-        bars = figure.element.locator("[data-run]").evaluate_all(
-            "all => all.map(bar => [bar.dataset.run, ...['x', 'y', 'width'].map(name => +bar.getAttribute(name))])")  # fmt: skip
+        numbers = "bar => ['x', 'y', 'width'].map(name => +bar.getAttribute(name))"
+        bars = figure.element.locator("[data-run]")
+        bars = bars.evaluate_all(f"all => all.map(bar => [bar.dataset.run, ...({numbers})(bar)])")
         found, whole = {}, max(width for *_, width in bars)
         for run, x, y, width in bars:
             k, n, look, count = run.split()
