@@ -14,7 +14,7 @@ def grade(folder, workers):
     if missing := without_bubblewrap():
         print(
             f"NO SANDBOX: {missing}. Student code can read and change all that you can, solutions and marks included;\n"
-            "only its memory, time and file sizes are limited. See 'Keep it shut in' on the teaching page."
+            "only its memory, time and file sizes are limited. See 'How student code is isolated' on the teaching page."
         )
     sets = sorted(
         path.parent.name
