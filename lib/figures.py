@@ -30,8 +30,7 @@ _RADIUS = 0.3  # of a circle with |a| = 1, in distances between teacher neurons
 def use_style():
     """Draw the figures of a notebook as the book does: vector pictures of one size of type.
 
-    Call it in the cell that imports. The files are the same each time, for git. Pictures stay
-    on white ground; the style sheet of the pages turns them for the dark theme.
+    Call it in the cell that imports. Drawn again, a picture is the same file, for git.
 
     Examples
     --------

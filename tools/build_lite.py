@@ -13,19 +13,18 @@ import tempfile
 from pathlib import Path
 
 import nbformat
+from notebooks import NOTEBOOKS, ROOT
 
-ROOT = Path(__file__).parent.parent
 # In the browser there is no git to install from, but a package index of our own: lib's wheel.
 BOOTSTRAP = "%pip install -q copy-average-book ipywidgets"
 
 
 def copy_chapters(folder):
     """The chapters with an installing cell that works in the browser."""
-    book = ROOT / "book"
-    for source in sorted([*book.glob("*.ipynb"), *book.glob("proofs/*.ipynb")]):
+    for source in NOTEBOOKS:
         notebook = nbformat.read(source, as_version=4)
         next(cell for cell in notebook.cells if cell.cell_type == "code").source = BOOTSTRAP
-        copy = folder / source.relative_to(book)
+        copy = folder / source.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(notebook, copy)
 
@@ -33,7 +32,7 @@ def copy_chapters(folder):
 def build(site):
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
-        copy_chapters(scratch / "contents" / "book")
+        copy_chapters(scratch / "contents")
         wheel = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", scratch / "wheels", ROOT]
         subprocess.run(wheel, check=True)
         (built,) = (scratch / "wheels").glob("*.whl")

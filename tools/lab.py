@@ -24,7 +24,7 @@ DIRECTIVE = re.compile(r"^:{3,}\{(?:prf:)?([\w-]+)\} *(.*)\n((?::[\w-]+:.*\n)*)"
 LABEL = re.compile(r"^:(?:label|name): *(\S+)", re.M)
 ANCHOR = re.compile(r"^\(([\w-]+)\)=\s*(?:#+ *(.+))?|\$\$ *\(([\w-]+)\)", re.M)
 ROLE = re.compile(r"\{(term|cite|cite:t|cite:p|prf:ref|ref|numref|eq|download|reading-time)\}`([^`]+)`")
-PAGES = (".ipynb", ".md")
+PAGES = ("*.ipynb", "*.md", "proofs/*.ipynb", "proofs/*.md")
 LINK = re.compile(r"\[\]\(([^)\s]+)\)")
 
 
@@ -72,8 +72,7 @@ class Edition:
 
     def __init__(self, book=BOOK):
         self._book = book
-        files = [*book.glob("*.*"), *book.glob("proofs/*.*")]
-        paths = sorted(path for path in files if path.suffix in PAGES)
+        paths = sorted(path for pattern in PAGES for path in book.glob(pattern))
         self.pages = [str(path.relative_to(book)) for path in paths]
         self._titles, self._targets = {}, {}
         for name in self.pages:

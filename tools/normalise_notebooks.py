@@ -49,7 +49,8 @@ def merged_streams(outputs):
 def for_both_themes(svg):
     """A vector picture without date and version, which on a dark page draws light on nothing.
 
-    Greys are mirrored, hues stay. A page says which it is by `color-scheme`; elsewhere the ground stays white.
+    Greys are mirrored, hues stay. A browser asks for the `color-scheme` of the page around the picture, or, if it is an
+    older one, for the setting of the system.
     """
     svg = re.sub(r" *<metadata>.*?</metadata>\n?", "", svg, flags=re.DOTALL)
     if DARK in svg:
@@ -66,7 +67,7 @@ def for_both_themes(svg):
 
 
 def in_the_dark(grey):
-    """The colour that takes the place of a grey (two hexadecimal digits): light for dark, as far from the ground."""
+    """The colour that takes the place of a grey (two hexadecimal digits): light for dark; the middle stays."""
     level = int(grey, 16)
     return "#" + 3 * f"{round(0xE0 - level * 0x48 / 0x80 if level < 0x80 else 0x98 - (level - 0x80) * 0x86 / 0x7F):02x}"
 

@@ -24,7 +24,8 @@ import time
 from pathlib import Path
 from xml.etree import ElementTree
 
-ROOT = Path(__file__).resolve().parent.parent
+from notebooks import NOTEBOOKS, ROOT
+
 OLD_LIBC = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4,-AVX2_Usable,-FMA_Usable,-FMA4_Usable,-AVX512F"}
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 TWO_THREADS = {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}
@@ -42,7 +43,6 @@ SETTINGS = {
     "no-numba": {"numba": "absent"},
 }
 SETTINGS["farthest"] = SETTINGS["Nehalem"] | SETTINGS["no-AVX2"] | SETTINGS["one-thread"] | SETTINGS["no-numba"]
-NOTEBOOKS = sorted([*ROOT.glob("book/*.ipynb"), *ROOT.glob("book/proofs/*.ipynb")])
 CHAPTERS = [str(path.relative_to(ROOT)) for path in NOTEBOOKS]
 NBVAL = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=240"]
 NBVAL += ["--nbval-sanitize-with", "tests/book/nbval_sanitize.cfg"]

@@ -1,7 +1,7 @@
 """The numbers that a reader is invited to change: other values give results, not assertion errors.
 
 A cell names them in its metadata: `"knobs": {"k = 50": ["k = 20", "k = 10"]}` is a line of its source and what else may
-stand there. All the knobs of a chapter are turned at once, first to the first of their alternatives, then to the second.
+stand there. All the knobs of a chapter are turned at once: to their first alternatives, then to their second ones.
 """
 
 import copy

@@ -7,7 +7,6 @@ import pytest
 from guards import ROOT
 
 PAGE = (ROOT / "book" / "notation.md").read_text("utf-8")
-SECOND_USES = set(re.findall(r"\$(.+?)\$", re.search(r"Second uses remain for (.*?):", PAGE)[1]))
 PAGES = {path.stem: path.read_text("utf-8") for path in sorted(ROOT.glob("book/proofs/*.md"))}
 for path in guards.NOTEBOOKS:
     PAGES[path.stem] = "\n".join(cell.source for cell in guards.read(path).cells if cell.cell_type == "markdown")
@@ -46,7 +45,7 @@ for row in re.findall(r"^\| (\$[^|]*) \|([^|]*)\|", PAGE, re.MULTILINE):
 
 
 # The letters that stand for one formula: neither numbers of neurons nor what is varied, as activation and loss are.
-DEFINED = {letter for letter in TABLE if len(letter) > 1 or letter.isupper()} - SECOND_USES - {"\\sigma", "L"}
+DEFINED = {letter for letter in TABLE if len(letter) > 1 or letter.isupper()} - {"\\sigma", "L"}
 
 
 def complaints(text):
@@ -56,7 +55,7 @@ def complaints(text):
             forms = TABLE.get(letter, {found})
             if letter in "abcdefghijklmnopqrstuvwxyz":  # a (k - n) is a product, F(w) is not
                 found, forms = found.rstrip("("), {form.rstrip("(") for form in forms}
-            if letter not in SECOND_USES and found not in forms:
+            if found not in forms:
                 yield f"{letter} has no form {found!r} in the tables: {formula.strip()[:80]}"
     for letter, put in PUT.findall(text):
         if letter in DEFINED:
@@ -93,5 +92,5 @@ def test_second_meanings_are_refused(second):
 
 
 def test_the_tables_are_read():
-    assert {"F", "A", "G", "w", "\\varphi", "n"} <= TABLE.keys() - SECOND_USES and len(SECOND_USES) == 4
+    assert {"F", "A", "G", "w", "\\varphi", "n"} <= TABLE.keys()
     assert TABLE["F"] == {"", "("} and TABLE["n"] == {"", "PC", "=", "CA"} and "f" in MEANING["F"]

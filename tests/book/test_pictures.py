@@ -65,7 +65,7 @@ def other_text(notebook):
     notebook.cells[1].outputs[0].text = "height 2\n"
 
 
-LUMINANCE = """async ([svg, scheme]) => {
+SHOW = """async ([svg, scheme]) => {
   const image = new Image();
   image.src = URL.createObjectURL(new Blob([svg], { type: "image/svg+xml" }));
   image.style.colorScheme = scheme;
@@ -75,12 +75,12 @@ LUMINANCE = """async ([svg, scheme]) => {
 
 
 def test_a_picture_is_light_on_a_dark_page(chapter, chromium):
-    """Its ground is the page's, its black line light; the grey of OTHER stays as far from both grounds."""
+    """Its ground is the page's, its black line light, its open markers are filled with the ground."""
     page = chromium.new_page(viewport={"width": 700, "height": 500})
     shades = {}
     for scheme, ground in [("light", "white"), ("dark", "rgb(18, 18, 18)")]:
         page.set_content(f'<body style="margin:0;background:{ground}"></body>')
-        page.evaluate(LUMINANCE, [picture(chapter), scheme])
+        page.evaluate(SHOW, [picture(chapter), scheme])
         shades[scheme] = shades_of(page.screenshot())
     page.close()
     assert shades["light"][0] == 255 and min(shades["light"][1]) < 10

@@ -3,11 +3,9 @@
 import guards
 import nbformat
 import pytest
-from guards import ROOT
 from reading_measures import BOUNDS, measures
 
-# Chapters still to be divided into a surface and a depth; the list can only grow shorter.
-UNDIVIDED = set()
+NOTEBOOKS = {path.stem: guards.read(path) for path in guards.NOTEBOOKS}
 CHAPTERS = [path.stem for path in guards.NOTEBOOKS if path.parent.name == "book"]
 
 
@@ -18,23 +16,20 @@ def excess(notebook):
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_surface_is_short_and_plain(chapter):
-    """A chapter of the list that has become short leaves the list."""
-    found = excess(guards.read(ROOT / "book" / f"{chapter}.ipynb"))
-    assert bool(found) == (chapter in UNDIVIDED), found
+    assert excess(NOTEBOOKS[chapter]) == {}
 
 
-@pytest.mark.parametrize("chapter", sorted(set(CHAPTERS) - UNDIVIDED))
+@pytest.mark.parametrize("chapter", CHAPTERS)
 def test_a_chapter_says_what_it_asks_and_what_follows(chapter):
-    cells = guards.read(ROOT / "book" / f"{chapter}.ipynb").cells
+    cells = NOTEBOOKS[chapter].cells
     assert "**In one minute.**" in cells[0].source
     headings = [line for cell in cells for line in cell.source.splitlines() if cell.cell_type == "markdown"]
     assert {"## In your own work", "## Takeaways", "## Exercises"} <= set(headings)
 
 
-@pytest.mark.parametrize("chapter", [path.stem for path in guards.NOTEBOOKS if path.stem not in UNDIVIDED])
-def test_folded_checks_say_what_they_are(chapter):
-    (path,) = [path for path in guards.NOTEBOOKS if path.stem == chapter]
-    for cell in guards.code_cells(guards.read(path)):
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_folded_code_says_what_it_is(name):
+    for cell in guards.code_cells(NOTEBOOKS[name]):
         if "hide-input" in guards.tags(cell) and "remove-output" not in guards.tags(cell):
             assert cell.metadata.get("mystnb", {}).get("code_prompt_show"), cell.source[:80]
 

@@ -14,10 +14,8 @@ from pathlib import Path
 
 import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
+from notebooks import NOTEBOOKS, ROOT  # noqa: F401  (NOTEBOOKS for the tests)
 
-ROOT = Path(__file__).parents[2]
-# The notebooks of the book: chapters, and long proofs with their checks.
-NOTEBOOKS = sorted([*ROOT.glob("book/*.ipynb"), *ROOT.glob("book/proofs/*.ipynb")])
 TEMPLATE = ROOT / "tools" / "chapter_template.ipynb"  # the only place that holds the bootstrap cell
 
 
