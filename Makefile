@@ -63,9 +63,9 @@ book: .venv/.installed | .writable  ## build the book as HTML, every warning an 
 	@echo "The book is built. Open $(OUTPUT)/_build/html/index.html in a browser."
 
 pdf: .venv/.installed  ## build the book as one PDF, with the TeX of the machine
-	@command -v latexmk >/dev/null && command -v xelatex >/dev/null || { \
-		echo "The PDF needs latexmk and xelatex. On Debian and Ubuntu:"; \
-		echo "  apt-get install latexmk texlive-xetex texlive-latex-extra texlive-fonts-recommended fonts-freefont-otf"; \
+	@command -v latexmk >/dev/null && command -v xelatex >/dev/null && command -v rsvg-convert >/dev/null || { \
+		echo "The PDF needs latexmk, xelatex and rsvg-convert. On Debian and Ubuntu:"; \
+		echo "  apt-get install latexmk texlive-xetex texlive-latex-extra texlive-fonts-recommended fonts-freefont-otf librsvg2-bin"; \
 		exit 1; }
 	rm -rf _build/latex
 	$(BIN)/jupyter-book build . --builder latex -W -n --keep-going

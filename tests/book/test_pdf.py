@@ -5,26 +5,40 @@ import shutil
 import subprocess
 
 import built_book
+import guards
 import pytest
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.other,
     pytest.mark.skipif(
-        not (shutil.which("latexmk") and shutil.which("xelatex")),
-        reason="no TeX (apt-get install latexmk texlive-xetex texlive-latex-extra texlive-fonts-recommended)",
+        not all(map(shutil.which, ("latexmk", "xelatex", "rsvg-convert"))),
+        reason="no TeX, or no rsvg-convert: `make pdf` says what to install",
     ),
 ]
 
 
 @pytest.fixture(scope="module")
-def log(tmp_path_factory):
+def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pdf")
     built = built_book.build("--builder", "latex", "-W", "-n", "--keep-going", output=folder)
     assert built.returncode == 0, built.stderr[-3000:]
     command = ["latexmk", "-xelatex", "-interaction=nonstopmode", "-halt-on-error", "copy-or-average.tex"]
     subprocess.run(command, cwd=folder / "_build" / "latex", check=True, capture_output=True)
-    return (folder / "_build" / "latex" / "copy-or-average.log").read_text("utf-8", errors="replace")
+    return folder / "_build" / "latex"
+
+
+@pytest.fixture(scope="module")
+def log(folder):
+    return (folder / "copy-or-average.log").read_text("utf-8", errors="replace")
+
+
+def test_pictures_are_vectors(folder):
+    cells = [cell for path in guards.NOTEBOOKS for cell in guards.code_cells(guards.read(path))]
+    outputs = [out for cell in cells for out in cell.outputs]
+    pictures = {out.data["image/svg+xml"] for out in outputs if "image/svg+xml" in out.get("data", {})}
+    text = (folder / "copy-or-average.tex").read_text("utf-8")
+    assert len(re.findall(r"includegraphics\S*\{\{[0-9a-f]{64}\}\.pdf\}", text)) == len(pictures) > 20
 
 
 def test_every_letter_has_a_glyph(log):
