@@ -8,6 +8,7 @@ import numpy as np
 
 from lib import kernels
 from lib.descent.flow import glorot, gradient_flow
+from lib.figures import AVERAGE, COPY
 from lib.loss import PopulationLoss
 from lib.networks import Network
 from lib.students.averaging import copy_average, copy_average_like, copy_average_loss, partitions
@@ -102,11 +103,11 @@ def sharings(k=8, n=3):
     groups = sorted(partitions(k, n), key=copy_average_loss)
     losses = copy_average_loss(np.array(groups))
     _, ax = plt.subplots(figsize=_SIZE, layout="constrained")
-    ax.plot(np.arange(1, len(losses) + 1), losses, "o", ms=3, label="copy-average")
+    ax.plot(np.arange(1, len(losses) + 1), losses, "o", ms=3, color=AVERAGE, label="copy-average")
     if 2 <= n < k:
         L = PopulationLoss(Network.orthonormal(k), kernels.erf)
         rival = L(perturbed_copies(kernels.erf, k, n))
-        ax.axhline(rival, color="tab:orange", label=f"perturbed copies {rival:.6f}")
+        ax.axhline(rival, color=COPY, label=f"perturbed copies {rival:.6f}")
     ax.set(xlabel="rank of the partition", ylabel="loss $L$")
     ax.legend()
     print(f"best of {len(groups)} partitions: {groups[0]}, loss {losses[0]:.6f}")
@@ -137,7 +138,7 @@ def one_neuron(name="erf", k=5):
     teachers = kernel(1.0, 1.0, 1.0) * k + kernel(0.0, 1.0, 1.0) * k * (k - 1)
     _, ax = plt.subplots(figsize=_SIZE, layout="constrained")
     ax.semilogx(r, teachers - (k * overlap) ** 2 / own)
-    ax.plot(best.r, best.loss, "o", color="tab:orange")
+    ax.plot(best.r, best.loss, "o", color=AVERAGE)
     ax.set(xlabel="length $r=|w|$", ylabel="loss $L$ at the best $a$")
     print(f"{name}, k = {k}: a = {best.a:.6f}, r = {best.r:.6f}, loss {best.loss:.6f}")
     plt.show()
@@ -169,8 +170,8 @@ def flow(k=6, n=4, seed=0, law="normal"):
     left.loglog(run.times[1:], run.losses[1:])
     left.set(xlabel="time", ylabel="loss $L$")
     cosines *= np.sign(run.student.a)[:, None]
-    right.imshow(cosines, cmap="coolwarm", vmin=-1, vmax=1, aspect="auto")
-    right.set(xlabel="teacher $j$", ylabel="student $i$", title="cosines at the end")
+    right.imshow(cosines, cmap="PRGn", vmin=-1, vmax=1, aspect="auto")
+    right.set(xlabel="teacher neuron $j$", ylabel="student neuron $i$", title="cosines at the end")
     end = identify(run.student, k)
     where = f"{end.kind} {end.sizes}" if end.sizes else end.kind
     print(f"{run.status} at {where}: loss {run.losses[-1]:.6f}")
@@ -198,7 +199,7 @@ def spectrum(k=50, n=25):
     for height, blocks in enumerate([copy_average_spectrum(k, n), perturbed_copies_spectrum(k, n)]):
         values = np.array([value for block in blocks for value in block.eigenvalues])
         softest.append(values.min())
-        color = ["tab:blue", "tab:orange"][height]
+        color = (AVERAGE, COPY)[height]
         fill = np.where(values < 0, "none", color)
         ax.scatter(abs(values), 0 * values + height, facecolor=fill, edgecolor=color)
     ax.set(xscale="log", xlabel="size of the eigenvalue", ylim=(-0.5, 1.5))
@@ -209,7 +210,7 @@ def spectrum(k=50, n=25):
 
 
 def two_kinds(name="relu", k=8, n=4):
-    """Two kinds of student, copies with one averager and copies only, as heat maps of a_i w_i.
+    """Two kinds of student, copies with one average and copies only, as heat maps of a_i w_i.
 
     Parameters
     ----------
@@ -221,7 +222,7 @@ def two_kinds(name="relu", k=8, n=4):
     Examples
     --------
     >>> explore.two_kinds("relu", k=8, n=4)
-    relu: loss 0.781450 with an averager, 0.786409 with copies only
+    relu: loss 0.781450 with an average, 0.786409 with copies only
     """
     import matplotlib.pyplot as plt
 
@@ -230,10 +231,10 @@ def two_kinds(name="relu", k=8, n=4):
     L = PopulationLoss(Network.orthonormal(k), kernel)
     students = [copy_average_like(kernel, k, n), perturbed_copies(kernel, k, n)]
     _, axes = plt.subplots(1, 2, figsize=_SIZE, layout="constrained")
-    for ax, student, title in zip(axes, students, ["with an averager", "copies only"], strict=True):
+    for ax, student, title in zip(axes, students, ["with an average", "copies only"], strict=True):
         strength = student.a[:, None] * student.W
-        ax.imshow(strength, cmap="coolwarm", vmin=-2, vmax=2, aspect="auto")
-        ax.set(title=f"{title}: $L$ = {L(student):.6f}", xlabel="teacher $j$", ylabel="student $i$")
-    losses = f"{L(students[0]):.6f} with an averager, {L(students[1]):.6f} with copies only"
+        ax.imshow(strength, cmap="PRGn", vmin=-2, vmax=2, aspect="auto")
+        ax.set(title=f"{title}: $L$ = {L(student):.6f}", xlabel="teacher neuron $j$", ylabel="student neuron $i$")
+    losses = f"{L(students[0]):.6f} with an average, {L(students[1]):.6f} with copies only"
     print(f"{name}: loss {losses}")
     plt.show()
