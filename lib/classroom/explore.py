@@ -234,7 +234,8 @@ def two_kinds(name="relu", k=8, n=4):
     for ax, student, title in zip(axes, students, ["with an average", "copies only"], strict=True):
         strength = student.a[:, None] * student.W
         ax.imshow(strength, cmap="PRGn", vmin=-2, vmax=2, aspect="auto")
-        ax.set(title=f"{title}: $L$ = {L(student):.6f}", xlabel="teacher neuron $j$", ylabel="student neuron $i$")
+        ax.set(title=f"{title}: $L$ = {L(student):.6f}")
+        ax.set(xlabel="teacher neuron $j$", ylabel="student neuron $i$")
     losses = f"{L(students[0]):.6f} with an average, {L(students[1]):.6f} with copies only"
     print(f"{name}: loss {losses}")
     plt.show()

@@ -30,8 +30,11 @@ def test_a_chapter_says_what_it_asks_and_what_follows(chapter):
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_folded_code_says_what_it_is(name):
     for cell in guards.code_cells(NOTEBOOKS[name]):
+        prompt = cell.metadata.get("mystnb", {}).get("code_prompt_show")
         if "hide-input" in guards.tags(cell) and "remove-output" not in guards.tags(cell):
-            assert cell.metadata.get("mystnb", {}).get("code_prompt_show"), cell.source[:80]
+            assert prompt, cell.source[:80]
+        if prompt == "How this was checked":
+            assert cell.outputs, cell.source[:80]
 
 
 def notebook(*sources, tags=()):
