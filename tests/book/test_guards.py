@@ -105,6 +105,9 @@ BREAKS = {
         described("figure", caption=""),
     ],
     guards.figures_fold_their_code: [tag("hide-output")],
+    guards.figures_stay_in_their_frame: [
+        output(output_type="display_data", data={"image/svg+xml": '<svg><path d="M 0 0 L 8.8e7 3"/></svg>'}),
+    ],
     guards.figures_end_with_show: [append("\nax"), append("\nfig.show()")],
     guards.figures_are_checked: [
         without_check,

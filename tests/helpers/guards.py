@@ -221,6 +221,18 @@ def figures_fold_their_code(notebook):
     return [f"{label(cell)} draws a figure and is not tagged hide-input" for cell in unfolded]
 
 
+def figures_stay_in_their_frame(notebook):
+    """A shape that is clipped is drawn all the same: a circle of a million widths stops a browser."""
+    complaints = []
+    for cell in filter(has_figure, code_cells(notebook)):
+        pictures = [out.get("data", {}).get("image/svg+xml", "") for out in cell.outputs]
+        shapes = [d for picture in pictures for d in re.findall(r' d="([^"]*)"', picture)]
+        farthest = max((abs(float(x)) for d in shapes for x in re.findall(r"-?[\d.]+(?:e[-+]?\d+)?", d)), default=0.0)
+        if farthest > 20_000:
+            complaints.append(f"{label(cell)} draws up to {farthest:.0f} points away")
+    return complaints
+
+
 def figures_end_with_show(notebook):
     return [
         f"{label(cell)} draws a figure and does not end with plt.show()"
@@ -267,6 +279,7 @@ GUARDS = [
     has_no_semicolons,
     figures_are_described,
     figures_fold_their_code,
+    figures_stay_in_their_frame,
     figures_end_with_show,
     figures_are_checked,
     proofs_do_not_fold,
