@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from lib.arguments import finite_array, instance, integer, real, shown
-from lib.descent.certificate import newton_step, zero_modes
 from lib.descent.dead_neurons import Fates, LivingLoss, restarted
 from lib.descent.ndf import integrator_for
+from lib.descent.polishing import newton_step, zero_modes
 from lib.loss import PopulationLoss
 from lib.networks import Network, split
 

@@ -102,3 +102,17 @@ def singular_students(rng, d):
     students["silent"] = Network(students["silent"].W, [0.0, a[1], 0.0, a[3]])
     students["zero"] = Network(np.array([np.zeros(d), w, v, np.zeros(d)]), a)
     return students
+
+
+def exact_erf_loss(theta, n, k, d):
+    """The erf loss of k orthonormal teacher neurons by its closed form, in the digits at work."""
+    W, a = [theta[d * i : d * i + d] for i in range(n)], theta[d * n :]
+    p = [mpmath.fdot(w, w) for w in W]
+    value = mpmath.mpf(k) / 3
+    for i in range(n):
+        for j in range(n):
+            s = mpmath.fdot(W[i], W[j]) / mpmath.sqrt((1 + p[i]) * (1 + p[j]))
+            value += a[i] * a[j] * 2 / mpmath.pi * mpmath.asin(s)
+        for j in range(k):
+            value -= 4 * a[i] / mpmath.pi * mpmath.asin(W[i][j] / mpmath.sqrt(2 * (1 + p[i])))
+    return value

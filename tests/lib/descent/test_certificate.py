@@ -1,8 +1,9 @@
-"""lib.descent.certificate: polishing to rounding, smallest eigenvalues, bounds, zero modes."""
+"""lib.descent.certificate: what a polished student is, smallest eigenvalues, bounds."""
 
 import mpmath
 import numpy as np
 import pytest
+from cases import exact_erf_loss
 from scipy.sparse.linalg import ArpackNoConvergence
 
 from lib import (
@@ -21,15 +22,8 @@ from lib import (
     perturbed_copies_spectrum,
 )
 from lib.descent import certificate as module
-from lib.descent.certificate import (
-    ENTRY_ERROR,
-    UNIT_ROUNDOFF,
-    exceeds,
-    newton_step,
-    polish,
-    rounding_level,
-    zero_modes,
-)
+from lib.descent.certificate import ENTRY_ERROR, exceeds
+from lib.descent.polishing import UNIT_ROUNDOFF, zero_modes
 from lib.fast import accelerator
 
 K = 8
@@ -77,112 +71,11 @@ def test_polishing_ends_where_rounding_does():
         assert abs(found.smallest_eigenvalue / exact - 1.0) < 1e-7, row
 
 
-@pytest.mark.parametrize("n", [1, 4])
-def test_the_rounding_level_is_that_of_weights_and_gradient(n):
-    """Witness of the first, u H diag(theta) of the dense Hessian; of the second, 40 digits."""
-    L = PopulationLoss(Network.orthonormal(6, 6), kernels.erf)
-    student = copy_average([1] * (n - 1) + [7 - n], 6)
-    theta, error = student.ravel(), 0.0
-    of_weights = UNIT_ROUNDOFF * np.linalg.norm(L.hessian(student) * theta)
-    for signs in np.random.default_rng(1).choice([-1.0, 1.0], (4, theta.size)):
-        near = Network.unravel(theta * (1.0 + 2.0**-43 * signs), n, 6)
-        error += ((L.gradient(near).ravel() - exact_gradient(near)) ** 2).sum() / 4.0
-    level = rounding_level(L, student, L.operator(student.W, student.a)) / 20.0
-    assert 0.6 * of_weights < level < 1.5 * of_weights + 3.0 * np.sqrt(error) < 1e-13
-
-
-def exact_loss(theta, n, k, d):
-    """The erf loss of k orthonormal teacher neurons by its closed form, in the digits at work."""
-    W, a = [theta[d * i : d * i + d] for i in range(n)], theta[d * n :]
-    p = [mpmath.fdot(w, w) for w in W]
-    value = mpmath.mpf(k) / 3
-    for i in range(n):
-        for j in range(n):
-            s = mpmath.fdot(W[i], W[j]) / mpmath.sqrt((1 + p[i]) * (1 + p[j]))
-            value += a[i] * a[j] * 2 / mpmath.pi * mpmath.asin(s)
-        for j in range(k):
-            value -= 4 * a[i] / mpmath.pi * mpmath.asin(W[i][j] / mpmath.sqrt(2 * (1 + p[i])))
-    return value
-
-
-def exact_gradient(student):
-    """Of the erf loss of six orthonormal teacher neurons, by differences in 40 digits."""
-    with mpmath.workdps(60):
-        theta, h = [mpmath.mpf(x) for x in student.ravel()], mpmath.mpf(10) ** -20
-
-        def at(i, step):
-            moved = list(theta)
-            moved[i] += step
-            return exact_loss(moved, student.n, 6, 6)
-
-        return np.array([float((at(i, h) - at(i, -h)) / (2 * h)) for i in range(len(theta))])
-
-
 def test_a_gradient_of_many_terms_has_more_rounding():
     """Perturbed copies of k = 100 under relu were not critical by the rounding of weights alone."""
     L = PopulationLoss(Network.orthonormal(100, 101), kernels.relu)
     kinds = [certify(L, perturbed_copies(kernels.relu, 100, n, 101)).kind for n in (6, 7)]
     assert kinds == ["saddle", "strict minimum"]
-
-
-class Valley(PopulationLoss):
-    """A loss of one weight, its second one staying where it is, with given derivatives."""
-
-    def __init__(self, slope, curvature):
-        super().__init__(Network([[1.0]], [1.0]), kernels.erf)
-        self._slope, self._curvature = slope, curvature
-
-    def operator(self, W, a):
-        valley, (x,) = self, W[0]
-
-        class Hessian(module.LinearOperator):
-            gradient = np.array([valley._slope(x), a[0] - 1.0])
-
-            def __init__(self):
-                super().__init__(np.dtype(float), (2, 2))
-
-            def _matvec(self, v):
-                return np.array([valley._curvature(x), 1.0]) * np.ravel(v)
-
-            def solve(self, shift, b, tolerance):
-                return b / (np.array([valley._curvature(x), 1.0]) + shift), 1
-
-        return Hessian()
-
-
-@pytest.mark.parametrize(
-    ("slope", "curvature", "x", "end"),
-    [
-        (lambda x: -np.exp(-x), lambda x: np.exp(-x), 20.0, None),
-        (lambda x: -(x**-2.0), lambda x: 2 * x**-3.0, 1e4, None),
-        (lambda x: x + x**2, lambda x: 1 + 2 * x, 0.04, 0.0),
-        (lambda x: x + x**2, lambda x: 1 + 2 * x, 0.2, None),  # too far from its minimum
-        (lambda x: x**3, lambda x: 3 * x**2, 1e-2, None),  # converges, but not as Newton's method
-        (lambda x: -x + x**2, lambda x: -1 + 2 * x, 0.02, 0.0),  # uphill
-    ],
-    ids=["exponential", "1/x", "minimum", "far", "quartic", "maximum"],
-)
-def test_newtons_method_settles_at_minima_and_not_in_valleys(slope, curvature, x, end):
-    """A valley to infinity leaves Newton steps that do not shrink, whatever its gradient is."""
-    L, student = Valley(slope, curvature), Network([[x]], [1.0])
-    found = polish(L, student)
-    assert found.isolated == (end is not None)
-    np.testing.assert_allclose(found.first_step, abs(slope(x) / curvature(x)))
-    if end is not None:
-        assert abs(found.student.W[0, 0] - end) < 1e-15
-    step = newton_step(L.operator(student.W, student.a), np.empty((2, 0)))
-    np.testing.assert_allclose(step, [-slope(x) / curvature(x), 0.0])
-    along = np.array([[1.0], [0.0]])
-    assert not newton_step(L.operator(student.W, student.a), along).any()
-
-
-def test_newton_steps_where_the_hessian_is_indefinite():
-    """Witness: LAPACK."""
-    L, student = PopulationLoss(Network.orthonormal(5, 6), kernels.erf), copy_average([2, 3], 6)
-    student = Network(student.W + 1e-3, student.a)
-    step = newton_step(L.operator(student.W, student.a), np.empty((14, 0)))
-    exact = -np.linalg.solve(L.hessian(student), L.gradient(student).ravel())
-    np.testing.assert_allclose(step, exact, rtol=1e-6, atol=1e-9)
 
 
 # Eigenvalues and bounds.
@@ -301,7 +194,7 @@ def test_entries_of_a_hessian_are_as_exact_as_the_bound_assumes():
                 moved = list(theta)
                 for i, step in moves:
                     moved[i] += step
-                return exact_loss(moved, n, 50, 51)
+                return exact_erf_loss(moved, n, 50, 51)
 
             for i, j in pairs:
                 signs = [(1, 1), (1, -1), (-1, 1), (-1, -1)]
@@ -341,15 +234,6 @@ def test_certificates_name_the_zero_modes(n, seed, kind, exchanges):
     np.testing.assert_array_equal(certificate.student.W[~living], 0.0)
 
 
-def test_zero_modes_leave_out_the_dead():
-    student = Network([[0.0, 0.0], [1.0, 2.0]], [3.0, 4.0])
-    null, exchanges = zero_modes(PopulationLoss(Network.orthonormal(2), kernels.relu), student)
-    scaling = np.array([0.0, 0.0, 1.0, 2.0, 0.0, -4.0]) / np.sqrt(21.0)
-    assert exchanges == 0 and null.shape == (6, 1) and abs(abs(scaling @ null[:, 0]) - 1.0) < 1e-14
-    erf_loss = PopulationLoss(Network.orthonormal(2), kernels.erf)
-    assert zero_modes(erf_loss, student)[0].shape == (6, 0)
-
-
 def test_certificates_by_products_agree_with_dense_ones(monkeypatch):
     student = perturbed_copies(kernels.relu, 20, 17, 21, flipped=2)
     L = PopulationLoss(Network.orthonormal(20, 21), kernels.relu)
@@ -380,9 +264,7 @@ def test_a_network_of_the_dead(a, kind):
     assert found[:3] == (kind, 0.0, 0.0) and found.dead == 2
 
 
-@pytest.mark.parametrize(
-    ("a", "kind"), [(-1.0, "flat minimum"), (1.0, "not critical"), (0.0, "saddle")]
-)
+@pytest.mark.parametrize(("a", "kind"), [(-1.0, "flat minimum"), (1.0, "not critical"), (0.0, "saddle")])
 def test_a_dead_neuron_beside_a_minimum(a, kind):
     """The pull F on a further neuron is nowhere negative beside seven perturbed copies of k = 8.
 
