@@ -36,12 +36,17 @@ from lib import (
 )
 from lib.students.perturbed import erf_perturbed_copies
 
-TEXT = (ROOT / "book" / "intro.md").read_text("utf-8")
+TEXT, CLAIMS = ((ROOT / "book" / name).read_text("utf-8") for name in ("intro.md", "claims.md"))
 ENDS = json.loads(re.search(r"FLOW_ENDS = (\{.*?\});\n", (LIVE / "flow-ends.js").read_text("utf-8"))[1])
 WIDTHS = [(int(k), n) for k, at in ENDS.items() for n in at["widths"]]
 
 
 KINDS = ("copy-average", "perturbed-copies")
+
+
+def said(chapter):
+    cells = nbformat.read(ROOT / "book" / f"{chapter}.ipynb", 4).cells
+    return "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
 
 
 def states(sentence):
@@ -123,6 +128,44 @@ def test_the_price_of_a_missing_neuron():
     for k, n in WIDTHS:
         lower = min(copy_average_loss([k - n + 1]), erf_perturbed_copies(k, n).loss)
         assert 0.015 < lower / (k - n) < 0.024, (k, n)
+
+
+def test_the_price_of_the_worse_student():
+    """At every n where both are minima, which the chapter on the map computes at both ends for most k."""
+
+    def dearest(k, ends_only=False):
+        stable, _, unstable = phase_boundaries(k)
+        first, last = math.ceil(stable), math.floor(unstable)
+        pairs = [(copy_average_loss([k - n + 1]), erf_perturbed_copies(k, n).loss)
+                 for n in ((first, last) if ends_only else range(first, last + 1))]  # fmt: skip
+        return 100 * (max(max(pair) / min(pair) for pair in pairs) - 1)
+
+    price = {k: dearest(k) for k in range(7, 101)} | {k: dearest(k, ends_only=True) for k in (1000, 10**5)}
+    assert max(price.values()) < 10
+    up = {k: f"{math.ceil(10 * price[k]) / 10:.1f}" for k in (20, 50, 100, 1000, 10**5)}
+    assert (f"at most {up[20]} percent at $k=20$, {up[50]} at $k=50$, {up[100]} at $k=100$, less than 10 for all "
+            f"$7\\le k\\le100$; {up[1000]} at $k=1000$ and {up[10**5]} at $k=10^5$") in CLAIMS  # fmt: skip
+    chapter = said("phase_diagram")
+    assert f"at most {up[20]} percent more at $k=20$, {up[50]} at $k=50$ and {up[100]} at $k=100$" in chapter
+    states(f"at $k=50$, where both are minima, it is at most {up[50]} percent")
+
+
+def test_numbers_of_claims_and_chapters():
+    """What they say of the tables and no cell of theirs counts."""
+    kinds = {k: Counter(rows(k)) for k in (20, 50, 100)}
+    both = [n for n in range(2, 50) if all(kinds[50][n, kind] for kind in KINDS)]
+    assert both == [24, 25, 26, 29, 30, 31, 32]
+    assert "at 24, 25, 26 and from 29 to 32 both occur; at 27, 28 and from 33 to 49" in CLAIMS
+    copies = sum(kinds[50][n, "perturbed-copies"] for n in (30, 40))
+    assert f"{copies} of 40 random initialisations led to perturbed copies" in said("empirical_flow")
+
+    def share_at_the_worse(k):
+        stable, equal, _ = phase_boundaries(k)
+        average, copies = (sum(kinds[k][n, kind] for n in range(math.ceil(stable), math.ceil(equal))) for kind in KINDS)
+        return copies / (average + copies)
+
+    assert min(share_at_the_worse(50), share_at_the_worse(100)) > 0.8 and share_at_the_worse(20) < 0.5
+    assert "At $k=50$ and 100, where both are minima and copy-average is better" in said("phase_diagram")
 
 
 def test_which_of_the_two_is_a_minimum():
