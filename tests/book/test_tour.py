@@ -59,9 +59,9 @@ def in_chromium(test):
     return test
 
 
-def rows(k):
+def rows(k, activation="erf"):
     """(n, kind) of every flow of a table, read without lib."""
-    lines = (ROOT / "book" / "data" / f"sweep_erf_k{k}.csv").read_text("utf-8").splitlines()
+    lines = (ROOT / "book" / "data" / f"sweep_{activation}_k{k}.csv").read_text("utf-8").splitlines()
     return [(int(row["n"]), row["kind"]) for row in csv.DictReader(line for line in lines if not line.startswith("#"))]
 
 
@@ -151,7 +151,7 @@ def test_the_price_of_the_worse_student():
 
 
 def test_numbers_of_claims_and_chapters():
-    """What they say of the tables and no cell of theirs counts."""
+    """What they say of the tables of flows."""
     kinds = {k: Counter(rows(k)) for k in (20, 50, 100)}
     both = [n for n in range(2, 50) if all(kinds[50][n, kind] for kind in KINDS)]
     assert both == [24, 25, 26, 29, 30, 31, 32]
@@ -166,6 +166,9 @@ def test_numbers_of_claims_and_chapters():
 
     assert min(share_at_the_worse(50), share_at_the_worse(100)) > 0.8 and share_at_the_worse(20) < 0.5
     assert "At $k=50$ and 100, where both are minima and copy-average is better" in said("phase_diagram")
+    wrong = {k: sum(kind == "wrong-sign" for _, kind in rows(k, "relu")) for k in (8, 12, 20)}
+    sentence = f"{wrong[8]} of 800 for $k=8$, {wrong[12]} of 1200 for $k=12$ and {wrong[20]} of 400 for $k=20$"
+    assert sentence in said("relu")
 
 
 def test_which_of_the_two_is_a_minimum():
