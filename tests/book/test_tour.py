@@ -152,20 +152,12 @@ def test_the_price_of_the_worse_student():
 
 def test_numbers_of_claims_and_chapters():
     """What they say of the tables of flows."""
-    kinds = {k: Counter(rows(k)) for k in (20, 50, 100)}
-    both = [n for n in range(2, 50) if all(kinds[50][n, kind] for kind in KINDS)]
+    kinds = Counter(rows(50))
+    both = [n for n in range(2, 50) if all(kinds[n, kind] for kind in KINDS)]
     assert both == [24, 25, 26, 29, 30, 31, 32]
     assert "at 24, 25, 26 and from 29 to 32 both occur; at 27, 28 and from 33 to 49" in CLAIMS
-    copies = sum(kinds[50][n, "perturbed-copies"] for n in (30, 40))
+    copies = sum(kinds[n, "perturbed-copies"] for n in (30, 40))
     assert f"{copies} of 40 random initialisations led to perturbed copies" in said("empirical_flow")
-
-    def share_at_the_worse(k):
-        stable, equal, _ = phase_boundaries(k)
-        average, copies = (sum(kinds[k][n, kind] for n in range(math.ceil(stable), math.ceil(equal))) for kind in KINDS)
-        return copies / (average + copies)
-
-    assert min(share_at_the_worse(50), share_at_the_worse(100)) > 0.8 and share_at_the_worse(20) < 0.5
-    assert "At $k=50$ and 100, where both are minima and copy-average is better" in said("phase_diagram")
     wrong = {k: sum(kind == "wrong-sign" for _, kind in rows(k, "relu")) for k in (8, 12, 20)}
     sentence = f"{wrong[8]} of 800 for $k=8$, {wrong[12]} of 1200 for $k=12$ and {wrong[20]} of 400 for $k=20$"
     assert sentence in said("relu")
