@@ -11,7 +11,7 @@ from lib.arguments import instance, integer
 from lib.networks import Network
 
 COPY, AVERAGE, OTHER = "#1f77b4", "#ff7f0e", "#8c8c8c"
-VIOLET, GREEN = "#7b52ab", "#2a8a57"  # where two more hues are needed, with a label on the curve
+VIOLET, GREEN = "#8a5fc2", "#2a8a57"  # where two more hues are needed, with a label on the curve
 COLOURS = {"copy": COPY, "average": AVERAGE, "other": OTHER}
 _STYLE = {
     "svg.hashsalt": "copy or average",  # the names of clip paths would be random otherwise
