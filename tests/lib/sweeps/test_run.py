@@ -215,7 +215,8 @@ def test_killed_at_twenty_random_moments(tmp_path):
         pytest.skip("needs fork")
     moments = np.random.default_rng(20).uniform(0.0, 0.2, 20).tolist()
     code = KILLS.format(folder=str(Path(__file__).parent), path=str(tmp_path / "table.csv"), moments=moments)
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "tests" / "helpers"), "OPENBLAS_NUM_THREADS": "1"}
+    path = os.pathsep.join(str(ROOT / folder) for folder in ("tools", "tests/helpers"))  # as pyproject.toml has it
+    environment = os.environ | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
 
