@@ -26,6 +26,24 @@ def test_page_works_from_a_server_on_a_phone_in_the_dark(look, address, name):
     )
 
 
+def test_claims_are_cards_on_a_phone(look, address):
+    """No column of two words; where nothing stands no label stands."""
+    page = look(f"{address}/book/claims.html", width=375)
+    cells = page.locator("#claims td:visible")
+    assert cells.count() > 300
+    assert min(cells.evaluate_all("cells => cells.map(cell => cell.clientWidth)")) > 250
+    assert all(cells.evaluate_all("cells => cells.map(cell => cell.textContent.trim() !== '')"))
+
+
+def test_wide_pictures_scroll_on_a_phone(look, address):
+    """The letters of a picture of several panels stay as large as those of a narrow one; its caption stays in view."""
+    page = look(f"{address}/book/optimal_copy_average.html", width=375)
+    wide = page.locator("img.wide-picture")
+    assert wide.count() >= 4 and min(wide.evaluate_all("all => all.map(image => image.clientWidth)")) > 550
+    captions = page.locator("figure:has(> .wide-picture) > figcaption")
+    assert max(captions.evaluate_all("all => all.map(caption => caption.clientWidth)")) < 360
+
+
 @pytest.mark.parametrize("served", [False, True], ids=["from disk", "from a server"])
 def test_search_finds_a_word(look, address, served):
     """From disk too, though there the browser refuses to fetch the lines around the word."""
