@@ -93,6 +93,8 @@ class Edition:
                 cell.metadata["jupyter"] = {"source_hidden": True}
             if cell.cell_type == "markdown":
                 cell.source = self._written_out(cell.source, name)
+                if not cell.source.strip():  # only labels, or the end of a solution
+                    continue
             cells.append(cell)
             caption = cell.metadata.get("mystnb", {}).get("figure", {}).get("caption")
             if caption:
@@ -124,7 +126,7 @@ class Edition:
 
         text = re.sub(r"^:{3,}\{solution-start\} *(\S+)\n(?::.*\n)*:{3,} *$", solution, text, flags=re.M)
         text = re.sub(r"^:{3,}\{solution-end\}\n(?::.*\n)*:{3,} *$()", solution, text, flags=re.M)
-        text = re.sub(r"^(?:</?[a-z-]+>\n|\([\w-]+\)=\s*\Z)", "", text, flags=re.M)  # live figures; labels of code
+        text = re.sub(r"^(?:</?[a-z-]+>\n|(?:\([\w-]+\)=\s*)+\Z)", "", text, flags=re.M)  # live figures; labels of code
         text = ROLE.sub(lambda match: self._role(match[1], match[2], name), text)
         return LINK.sub(lambda match: f"[{self._title(match[1], name)}]({match[1]})", text)
 
