@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from guards import ROOT
+from scipy.optimize import minimize
 
 from lib import (
     Network,
@@ -622,3 +623,67 @@ def test_no_move_lowers_a_committed_relu_minimum(k):
                 step = 10.0 ** rng.uniform(-5, -2) * rng.standard_normal((len(W), k + 2))
                 there = W + step[:, :-1], a + step[:, -1]
                 assert angular_loss(*there, k) > lowest - 1e-13, row
+
+
+def angular_gradient(W, a, k):
+    """Witness of the relu gradient, by the angles as well; no w is 0. Rows (w-part, a-part)."""
+    V, b = np.concatenate((W, np.eye(k, W.shape[1]))), np.concatenate((a, -np.ones(k)))
+    lengths = np.linalg.norm(V, axis=1)
+    U, r = V / lengths[:, None], lengths[: len(W)]
+    half = [np.linalg.norm(U[: len(W), None] + sign * U, axis=2) / 2.0 for sign in (-1, 1)]
+    angle = 2.0 * np.arctan2(*half)
+    pulls = (np.sin(angle) + (np.pi - angle) * np.cos(angle)) * r[:, None] @ (lengths * b)
+    to_W = ((np.pi - angle) * b) @ V + (np.sin(angle) @ (lengths * b))[:, None] * U[: len(W)]
+    return np.column_stack((a[:, None] * to_W, pulls)) / np.pi
+
+
+def lowest_rate(W, a, k, rng):
+    """Least dL / d eta over unit vectors u of a neuron (eta u, -1) beside W, a, none of which is 0."""
+
+    def rate(u):
+        length = np.linalg.norm(u)
+        u = u / length
+        slope = angular_gradient(np.vstack((W, u)), np.append(a, -1.0), k)[-1, :-1] - u
+        return slope @ u, (slope - (slope @ u) * u) / length
+
+    random = rng.standard_normal((5, k + 1))
+    starts = np.concatenate((W + 1e-2 * rng.standard_normal(W.shape), -W, random))
+    return min(minimize(rate, u, jac=True, options={"gtol": 1e-9}).fun for u in starts)
+
+
+@pytest.mark.parametrize("k", RELU_SEEDS)
+def test_committed_relu_minima_have_the_zero_modes_of_their_names(k):
+    """Random rows. Witness: another formula of the gradient, and its differences.
+
+    Strict: one zero eigenvalue for each neuron, its scaling. Flat: more, or dead neurons. None is
+    negative, and no direction leads a dead neuron down.
+    """
+    table, settings = relu_table(k)
+    rng = np.random.default_rng(k)
+    narrow = table[(table["n"] <= 12) & (table["kind"] != "dead")]
+    for certificate in ("strict minimum", "flat minimum"):
+        rows = narrow[narrow["certificate"] == certificate]
+        for row in rng.choice(rows, min(len(rows), 2), replace=False):
+            student = run.certified_flow(int(row["n"]), int(row["seed"]), settings)[1].student
+            living = student.W.any(axis=1)
+            assert (student.a[~living] < 0.0).all(), row
+            ratio = np.sqrt(np.abs(student.a[living]) / np.linalg.norm(student.W[living], axis=1))
+            W, a = student.W[living] * ratio[:, None], student.a[living] / ratio
+            theta, hessian = np.column_stack((W, a)), []
+            for e in np.eye(theta.size).reshape(-1, *theta.shape) * 1e-5:
+                both = [angular_gradient(at[:, :-1], at[:, -1], k) for at in (theta + e, theta - e)]
+                hessian.append((both[0] - both[1]).ravel() / 2e-5)
+            hessian = np.array(hessian)  # symmetric to 1e-4: third derivatives jump at collinear neurons
+            eigenvalues = np.linalg.eigvalsh((hessian + hessian.T) / 2.0)
+            zero = np.abs(eigenvalues) < 1e-5
+            more = zero.sum() - living.sum() + (~living).sum()
+            assert np.linalg.norm(angular_gradient(W, a, k)) < 1e-10, row
+            assert eigenvalues[~zero].min() > 1e-4 and (more > 0) == (certificate == "flat minimum"), row
+            if not living.all():
+                assert lowest_rate(W, a, k, rng) > -1e-9, row
+
+
+def test_a_dead_neuron_with_a_way_down_has_a_negative_rate():
+    """k = 10: six copy-average-like neurons, with which a flow was once said to end. See above."""
+    average = copy_average_like(kernels.relu, 10, 6, 11)
+    assert lowest_rate(average.W, average.a, 10, np.random.default_rng(0)) < -1e-4
