@@ -11,7 +11,7 @@ NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=120 --nbval-sanitize-w
 # chapter share a kernel, and the tests of a file what it makes.
 TESTS = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder \
 	$(NBVAL) tests $(NOTEBOOKS)
-OTHER := TeX, JupyterLite, MPI, dask, a class of 31 students, a second build of the book
+OTHER := TeX, JupyterLite, MPI, dask, a class of 31 students, a second build of the book, a second turn of the knobs
 OUTPUT := $(CURDIR)
 
 # A clean room: nothing of the caller's shell or account changes what a command does, be it another environment, a
@@ -74,9 +74,9 @@ pdf: .venv/.installed  ## build the book as one PDF, with the TeX of the machine
 
 test: .venv/.installed-tests  ## lint, tests, and every chapter run again and compared with its stored outputs
 	@$(call timed,$(BIN)/ruff check . && $(TESTS) -m "not other")
-	@echo "Left out are the tests of other people's programs ($(OTHER)): make test-all"
+	@echo "Left out are long tests, most of them of other people's programs ($(OTHER)): make test-all"
 
-test-all: .venv/.installed-tests  ## the same, and the tests of other people's programs that `make test` leaves out
+test-all: .venv/.installed-tests  ## the same, and the long tests that `make test` leaves out
 	@$(call timed,$(BIN)/ruff check . && $(TESTS))
 
 # The copies are the reader's: `git status` stays clean whatever is run, changed and saved there.
