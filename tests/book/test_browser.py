@@ -35,6 +35,22 @@ def test_claims_are_cards_on_a_phone(look, address):
     assert all(cells.evaluate_all("cells => cells.map(cell => cell.textContent.trim() !== '')"))
 
 
+@pytest.mark.parametrize("width", [375, 1200])
+def test_claims_can_be_chosen_by_their_status(look, address, width):
+    """By button: the rows of one status, the sections that have some, and a number that is theirs."""
+    page = look(f"{address}/book/claims.html", width=width)
+    words = page.locator("#claims tbody td:nth-child(2)")
+    everything = [text.split()[0].strip(",:;") for text in words.all_text_contents()]
+    for button in page.locator(".claims-filter button").all():
+        button.click()
+        name, number = button.text_content().rstrip(")").split(" (")
+        shown = [text.split()[0].strip(",:;") for text in words.filter(visible=True).all_text_contents()]
+        wanted = {"all": set(everything), "not proven": set(everything) - {"proven"}}.get(name, {name})
+        sections = page.locator("#claims > section").filter(has=page.locator("tbody tr:not([hidden])"))
+        assert shown == [word for word in everything if word in wanted] and len(shown) == int(number)
+        assert page.locator("#claims > section:visible").count() == sections.count()
+
+
 def test_wide_pictures_scroll_on_a_phone(look, address):
     """The letters of a picture of several panels stay as large as those of a narrow one; its caption stays in view."""
     page = look(f"{address}/book/optimal_copy_average.html", width=375)
