@@ -1,5 +1,6 @@
 """Checks of arguments: every ValueError names the argument, its value and what was expected."""
 
+import functools
 import numbers
 import reprlib
 
@@ -155,3 +156,29 @@ def real(name, value, least, most=np.inf):
     if not inside:
         raise ValueError(f"{name} must be a number between {least} and {most}, got {shown(value)}")
     return float(value)
+
+
+def first_argument(name, kind, call):
+    """A decorator: what is called without a `kind` as its first argument says how to call it.
+
+    >>> from lib.arguments import first_argument
+    >>> double = first_argument("x", float, "double(x) with x = 1.5")(lambda x: 2 * x)
+    >>> double("1.5")
+    Traceback (most recent call last):
+    ValueError: x must be a float and come first, as in double(x) with x = 1.5, got '1.5'
+    """
+
+    def decorate(function):
+        @functools.wraps(function)
+        def checked(*arguments, **options):
+            given = arguments[0] if arguments else options.get(name)
+            if not isinstance(given, kind):
+                raise ValueError(
+                    f"{name} must be a {kind.__name__} and come first, as in {call}, "
+                    f"got {shown(given)}"
+                )
+            return function(*arguments, **options)
+
+        return checked
+
+    return decorate

@@ -172,7 +172,7 @@ def flow(k=6, n=4, seed=0, law="normal"):
     cosines *= np.sign(run.student.a)[:, None]
     right.imshow(cosines, cmap="PRGn", vmin=-1, vmax=1, aspect="auto")
     right.set(xlabel="teacher neuron $j$", ylabel="student neuron $i$", title="cosines at the end")
-    end = identify(run.student, k)
+    end = identify(L, run.student)
     where = f"{end.kind} {end.sizes}" if end.sizes else end.kind
     print(f"{run.status} at {where}: loss {run.losses[-1]:.6f}")
     plt.show()

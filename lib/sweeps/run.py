@@ -24,6 +24,7 @@ from lib.descent.flow import glorot, gradient_flow
 from lib.fast import accelerator
 from lib.fast.accelerator import compile_apart
 from lib.kernels import Kernel
+from lib.loss import PopulationLoss
 from lib.networks import Network
 from lib.students.recognition import identify
 from lib.sweeps.processes import UNGUARDED, local_processes
@@ -173,8 +174,9 @@ def certified_flow(n, seed, settings, compiled=True):
 
 
 def _row(n, seed, settings, flow, certificate):
-    kernel = getattr(kernels, settings["kernel"])
-    configuration = identify(certificate.student, settings["k"], kernel=kernel)
+    k = settings["k"]
+    L = PopulationLoss(Network.orthonormal(k, k + 1), getattr(kernels, settings["kernel"]))
+    configuration = identify(L, certificate.student)
     return dict(
         k=settings["k"], n=n, seed=seed, law=settings["law"],
         loss=float(flow.losses[-1]), gradient_norm=float(flow.gradient_norms[-1]),

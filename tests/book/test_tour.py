@@ -300,7 +300,7 @@ def test_watch_one_flow(tour):
         figure.wait("figure.end")
         start, end = figure.state("[[...figure.start], [...figure.flow.theta]]")
         student = gradient_flow(L, Network.unravel(start, 6, 8)).student
-        kind = identify(student, 8).kind
+        kind = identify(L, student).kind
         assert figure.text("end") == kind.replace("perturbed-copies", "perturbed copies")
         assert L(Network.unravel(end, 6, 8)) == pytest.approx(L(student), rel=1e-9)
         assert figure.number("loss") == pytest.approx(L(student), rel=1e-3)

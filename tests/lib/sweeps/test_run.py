@@ -531,7 +531,7 @@ def test_committed_end_points():
         for kind in ("copy-average", "perturbed-copies"):
             student = Network(arrays[f"W_{kind}"], arrays[f"a_{kind}"])
             row = table[(table["n"] == 25) & (table["seed"] == arrays[f"seed_{kind}"])][0]
-            assert identify(student, 50).kind == row["kind"] == kind
+            assert identify(L, student).kind == row["kind"] == kind
             assert abs(L(student) - row["loss"]) < 1e-9
             assert np.linalg.norm(L.gradient(student).ravel()) < 1e-10
 
