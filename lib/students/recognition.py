@@ -340,7 +340,6 @@ def _sizes(classes):
     return (-1,) * flipped + (1,) * copies + (others,) * classes.averagers
 
 
-
 # Other teachers.
 
 

@@ -190,7 +190,7 @@ def test_losses_and_students_on_the_page_are_those_of_lib(look):
             assert found[name]["loss"] == pytest.approx(L(student), rel=1e-9), (k, n)
             wanted = student.ravel()
             assert found[f"{name}_theta"] == pytest.approx(wanted.tolist(), rel=1e-9, abs=1e-9 * np.abs(wanted).max())
-        assert found["bound"] == pytest.approx(loss_lower_bound(Network.orthonormal(k), n, kernels.erf), rel=1e-7)
+        assert found["bound"] == pytest.approx(loss_lower_bound(L, n), rel=1e-7)
         assert found["bound"] == pytest.approx((k - n) * (1 / 3 - 1 / math.pi), rel=1e-9)
         assert min(found["average"]["loss"], found["copies"]["loss"]) > found["bound"]
 

@@ -13,7 +13,6 @@ from lib import (
     PopulationLoss,
     copy_average,
     copy_average_like,
-    glorot,
     identify,
     kernels,
     partitions,
@@ -158,9 +157,7 @@ def test_more_neurons_than_teachers():
     assert named(Network([[-1.0]], [-1.0])) == ("copy-average", (1,), 0.0, 1)
 
 
-WEIGHTS = st.one_of(
-    st.floats(-2, 2), st.sampled_from([0.0, -0.0, 1.0, -1.0, 1e-300, -1e29, 1e30, 5e-324, 1e8, -1e-8])
-)
+WEIGHTS = st.one_of(st.floats(-2, 2), st.sampled_from([0.0, -0.0, 1.0, -1.0, 1e-300, -1e29, 1e30, 5e-324, 1e8, -1e-8]))
 
 
 @settings(max_examples=300, deadline=None)

@@ -98,7 +98,11 @@ def test_neither_orientation_nor_scale_nor_signs_change_a_name(kernel):
         V, b = np.array([1, -1, 1, 1, -1, 1])[:, None] * V, np.array([3, -3, 3, 3, -3, 3])
     turned = PopulationLoss(Network(V @ rotation, b), kernel)
     plain = PopulationLoss(Network.orthonormal(6, 7), kernel)
-    for student in (copy_average_like(kernel, 6, 4, 7), perturbed_copies(kernel, 6, 5, 7), Network(skew(3, 7), [1.0] * 3)):
+    for student in (
+        copy_average_like(kernel, 6, 4, 7),
+        perturbed_copies(kernel, 6, 5, 7),
+        Network(skew(3, 7), [1.0] * 3),
+    ):
         order = rng.permutation(student.n)
         factor = 3.0 if kernel in (kernels.erf, kernels.tanh) else -3.0
         other = Network((student.W @ rotation)[order], factor * student.a[order])
