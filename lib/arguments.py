@@ -1,6 +1,7 @@
 """Checks of arguments: every ValueError names the argument, its value and what was expected."""
 
 import functools
+import inspect
 import numbers
 import reprlib
 
@@ -159,24 +160,32 @@ def real(name, value, least, most=np.inf):
 
 
 def first_argument(name, kind, call):
-    """A decorator: what is called without a `kind` as its first argument says how to call it.
+    """A decorator: what is called with another first argument, or with arguments that it does not
+    have, says how to call it. kind: a class or a tuple of classes, of which the first is named.
 
     >>> from lib.arguments import first_argument
-    >>> double = first_argument("x", float, "double(x) with x = 1.5")(lambda x: 2 * x)
+    >>> double = first_argument("x", float, "double(1.5)")(lambda x: 2 * x)
     >>> double("1.5")
     Traceback (most recent call last):
-    ValueError: x must be a float and come first, as in double(x) with x = 1.5, got '1.5'
+    ValueError: x must be a float and come first, as in double(1.5), got '1.5'
     """
+    kinds = (kind,) if isinstance(kind, type) else kind
 
     def decorate(function):
+        signature = inspect.signature(function)
+
         @functools.wraps(function)
         def checked(*arguments, **options):
             given = arguments[0] if arguments else options.get(name)
-            if not isinstance(given, kind):
+            if not isinstance(given, kinds):
                 raise ValueError(
-                    f"{name} must be a {kind.__name__} and come first, as in {call}, "
+                    f"{name} must be a {kinds[0].__name__} and come first, as in {call}, "
                     f"got {shown(given)}"
                 )
+            try:
+                signature.bind(*arguments, **options)
+            except TypeError as error:
+                raise TypeError(f"{error}: a call is like {call}") from None
             return function(*arguments, **options)
 
         return checked
