@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from lib import kernels
-from lib.arguments import finite_array, first_argument, shown
+from lib.arguments import LARGEST_WEIGHT, finite_array, first_argument, shown
 from lib.loss import PopulationLoss
 from lib.networks import Network
 from lib.pairs import squared_norms
@@ -347,7 +347,7 @@ def _identify_other(L, student, tolerance):
     teacher = L.teacher
     if L.kernel.homogeneous:
         strength = np.abs(teacher.a) * np.linalg.norm(teacher.W, axis=1)
-        unit = strength[strength > 0.0].min() if strength.any() else 1.0
+        unit = strength[strength > 1.0 / LARGEST_WEIGHT].min(initial=LARGEST_WEIGHT)
         student, teacher = (
             _scaled(reduced_network(_scaled(net, 1.0 / unit)), unit) for net in (student, teacher)
         )
@@ -372,13 +372,14 @@ def _scaled(network, factor):
 
 def _as_teacher(teacher, student, odd):
     """The teacher itself, neurons in the order that is nearest."""
-    if student.n != teacher.n or not (teacher.a.all() and teacher.W.any(axis=1).all()):
+    lengths = np.linalg.norm(teacher.W, axis=1)
+    if student.n != teacher.n or not (teacher.a.all() and lengths.all()):
         return _FAR
     networks = [(net.W, net.a) for net in (teacher, student)]
     if odd:
         networks = [_with_positive_weights(*net) for net in networks]
     (V, b), (W, a) = networks
-    away = cdist(W, V) / np.linalg.norm(V, axis=1) + np.abs(a[:, None] / b - 1.0)
-    _, copied = linear_sum_assignment(away)
+    away = cdist(W, V) / lengths + np.abs(a[:, None] / b - 1.0)
+    _, copied = linear_sum_assignment(np.minimum(away, 1e300))
     sizes = (1,) * student.n
     return Configuration("copy-average", sizes, _deviation(W, a, Network(V[copied], b[copied])))

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from lib import kernels
-from lib.arguments import first_argument, integer
+from lib.arguments import first_argument, integer, shown
 from lib.descent.certificate import certify
 from lib.descent.flow import gradient_flow
 from lib.fast.accelerator import compile_apart
@@ -215,10 +215,12 @@ def _short(sizes):
 
 def _distinct(name, values, least):
     if isinstance(values, str) or not np.iterable(values):
-        raise ValueError(f"{name} must be integers, such as range(10) or [3, 5], got {values!r}")
+        raise ValueError(
+            f"{name} must be integers, such as range(10) or [3, 5], got {shown(values)}"
+        )
     values = [integer(name, value, least) for value in values]
     if len(set(values)) < len(values):
-        raise ValueError(f"{name} must be distinct, got {values}")
+        raise ValueError(f"{name} must be distinct, got {shown(values)}")
     return values
 
 
