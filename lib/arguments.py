@@ -133,7 +133,7 @@ def whole_number(name, value, least):
     >>> whole_number("samples", 1e5, least=2)
     100000
     """
-    if _is_number(value, numbers.Real) and value == np.floor(value) and np.isfinite(value):
+    if isinstance(value, (float, np.floating)) and value.is_integer():
         value = int(value)
     return integer(name, value, least)
 

@@ -206,6 +206,8 @@ def test_messages_say_what_to_type_and_dump_no_array(call, hint):
 
 def test_a_whole_number_may_be_a_float():
     assert whole_number("samples", 1e5, 2) == whole_number("samples", np.float32(1e5), 2) == 100_000
+    with pytest.raises(ValueError, match="samples must be at most"):
+        whole_number("samples", 10**400, 2)
     for value in (1.5, np.nan, np.inf, "3", True):
         with pytest.raises(ValueError, match=f"samples must be an integer, got {value!r}"):
             whole_number("samples", value, 2)
