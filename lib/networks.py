@@ -259,6 +259,15 @@ class Network:
         ------
         ValueError
             For a file that holds anything else than W and a.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Network.orthonormal(2, 3).save(f"{folder}/teacher.npz")
+        ...     Network.load(f"{folder}/teacher.npz").W
+        array([[1., 0., 0.],
+               [0., 1., 0.]])
         """
         wrong = f"path must be a file of Network.save, with arrays W and a alone, got {path}"
         with open(path, "rb") as file:

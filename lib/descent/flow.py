@@ -14,6 +14,7 @@ from lib.descent.ndf import integrator_for
 from lib.descent.polishing import newton_step, zero_modes
 from lib.loss import PopulationLoss
 from lib.networks import Network, split
+from lib.records import record
 
 # A Newton step longer than this is suspected of leading down a channel, which is followed for as
 # many steps as the flow had, and this many more.
@@ -39,6 +40,7 @@ class Snapshots(NamedTuple):
         return f"<{len(self.times)} snapshots>"
 
 
+@record
 class Flow(NamedTuple):
     """A gradient flow, as `gradient_flow` followed it.
 

@@ -19,6 +19,7 @@ from lib.arguments import LARGEST_WEIGHT, finite_array, first_argument, shown
 from lib.loss import PopulationLoss
 from lib.networks import Network
 from lib.pairs import squared_norms
+from lib.records import record
 from lib.students.averaging import averaging_weight
 from lib.students.perturbed import erf_perturbed_copies, perturbed_network
 from lib.students.shares import likeness
@@ -29,6 +30,7 @@ _NO_STRENGTH = 1e-3  # |a| |w|, in units of the weakest teacher neuron
 _ROUNDING = 1e-9  # of what a teacher is told by
 
 
+@record
 class Configuration(NamedTuple):
     """What `identify` found.
 
