@@ -52,6 +52,10 @@ endif
 timed = begin=$$(date +%s); $(1); status=$$?; took=$$(($$(date +%s) - begin)); \
 	echo "$@ took $$((took / 60)) min $$((took % 60)) s."; exit $$status
 
+# $(call install,what for,packages): pip is silent for half a minute and more.
+install = @echo "Installing packages for $(1) into .venv: a minute or so the first time ..."; \
+	$(BIN)/python -m pip install --quiet $(2)
+
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
 
@@ -157,29 +161,29 @@ clean:  ## remove the built book and the environment
 		echo "Another Python:        make PYTHON=python3.12 ..."; exit 1; }
 
 .venv/.installed: requirements.txt constraints.txt pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet -r requirements.txt $(CONSTRAINTS)
+	$(call install,the book,-r requirements.txt $(CONSTRAINTS))
 	@touch $@
 
 .venv/.installed-assignments: book/assignments/requirements.txt .venv/.installed
-	$(BIN)/python -m pip install --quiet -r book/assignments/requirements.txt $(CONSTRAINTS)
+	$(call install,grading,-r book/assignments/requirements.txt $(CONSTRAINTS))
 	@touch $@
 
 .venv/.installed-tests: tests/requirements.txt tools/lite-requirements.txt .venv/.installed-assignments
-	$(BIN)/python -m pip install --quiet -r tests/requirements.txt $(CONSTRAINTS)
+	$(call install,testing,-r tests/requirements.txt $(CONSTRAINTS))
 	@touch $@
 
 .venv/.installed-lite: tools/lite-requirements.txt .venv/.installed
-	$(BIN)/python -m pip install --quiet -r $< $(CONSTRAINTS)
+	$(call install,the book in a browser,-r $< $(CONSTRAINTS))
 	@touch $@
 
 .venv/.installed-mutants: tools/mutants-requirements.txt .venv/.installed-tests
-	$(BIN)/python -m pip install --quiet -r $< $(CONSTRAINTS)
+	$(call install,mutants,-r $< $(CONSTRAINTS))
 	@touch $@
 
 .venv/.installed-fast: pyproject.toml .venv/.installed
-	$(BIN)/python -m pip install --quiet -e ".[fast]" $(CONSTRAINTS)
+	$(call install,fast flows,-e ".[fast]" $(CONSTRAINTS))
 	@touch $@
 
 .venv/.installed-proofs: pyproject.toml .venv/.installed
-	$(BIN)/python -m pip install --quiet -e ".[proofs]" $(CONSTRAINTS)
+	$(call install,the proofs,-e ".[proofs]" $(CONSTRAINTS))
 	@touch $@

@@ -4,7 +4,7 @@ The core, one module each:
 
     arguments  checks of arguments         pairs     s, p, q of pairs of vectors, and p q - s^2
     kernels    E[sigma(w.x) sigma(v.x)]    networks  teachers and students
-    loss       the population loss and its derivatives
+    records    results that are tuples     loss      the population loss and its derivatives
 
 beside them `figures`, the colours of the book and its glyph for a student, and rooms that are
 built on the core:

@@ -1,5 +1,7 @@
 """Checks of arguments: every ValueError names the argument, its value and what was expected."""
 
+import functools
+import inspect
 import numbers
 import reprlib
 
@@ -11,6 +13,13 @@ LARGEST_INTEGER = 2**53
 # and its derivatives within float64.
 LARGEST_WEIGHT = 1e30
 
+# What to type where an argument is of another type.
+_FOR_EXAMPLE = {
+    "Generator": "np.random.default_rng(0) is one",
+    "Kernel": "kernels.erf is one, as are relu, gelu, tanh, sigmoid and softplus",
+    "Network": "Network(W, a) is one",
+    "PopulationLoss": "PopulationLoss(teacher, kernels.erf) is one",
+}
 _DEEPEST = 32  # lists within lists: the dimensions that an array of NumPy 1 may have
 _WHAT_IT_IS = {
     "b": "truth values: np.where({name}, 1.0, 0.0) makes numbers of them",
@@ -117,6 +126,18 @@ def _is_number(value, kind):
     return isinstance(value, kind) and not isinstance(value, (bool, np.bool_, np.timedelta64))
 
 
+def whole_number(name, value, least):
+    """`value` as an int, as `integer` has it, but 1e5 is a number of things, too.
+
+    >>> from lib.arguments import whole_number
+    >>> whole_number("samples", 1e5, least=2)
+    100000
+    """
+    if isinstance(value, (float, np.floating)) and value.is_integer():
+        value = int(value)
+    return integer(name, value, least)
+
+
 def integer(name, value, least, most=LARGEST_INTEGER):
     """`value` as an int with least <= value <= most; 3.0 and True are not integers.
 
@@ -140,7 +161,9 @@ def instance(name, value, kind):
     if not isinstance(value, kind):
         kinds = (kind,) if isinstance(kind, type) else kind
         expected = " or ".join(each.__name__ for each in kinds)
-        raise ValueError(f"{name} must be a {expected}, got {shown(value)}")
+        hint = _FOR_EXAMPLE.get(kinds[0].__name__)
+        hint = f": {hint}" if hint else ""
+        raise ValueError(f"{name} must be a {expected}, got {shown(value)}{hint}")
     return value
 
 
@@ -155,3 +178,37 @@ def real(name, value, least, most=np.inf):
     if not inside:
         raise ValueError(f"{name} must be a number between {least} and {most}, got {shown(value)}")
     return float(value)
+
+
+def first_argument(name, kind, call):
+    """A decorator: what is called with another first argument, or with arguments that it does not
+    have, says how to call it. kind: a class or a tuple of classes, of which the first is named.
+
+    >>> from lib.arguments import first_argument
+    >>> double = first_argument("x", float, "double(1.5)")(lambda x: 2 * x)
+    >>> double("1.5")
+    Traceback (most recent call last):
+    ValueError: x must be a float and come first, as in double(1.5), got '1.5'
+    """
+    kinds = (kind,) if isinstance(kind, type) else kind
+
+    def decorate(function):
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def checked(*arguments, **options):
+            given = arguments[0] if arguments else options.get(name)
+            if not isinstance(given, kinds):
+                raise ValueError(
+                    f"{name} must be a {kinds[0].__name__} and come first, as in {call}, "
+                    f"got {shown(given)}"
+                )
+            try:
+                signature.bind(*arguments, **options)
+            except TypeError as error:
+                raise TypeError(f"{error}: a call is like {call}") from None
+            return function(*arguments, **options)
+
+        return checked
+
+    return decorate

@@ -11,7 +11,7 @@ Arrays are n x n, n x k and n x d only; nothing of size n x k x d is ever formed
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from lib.arguments import LARGEST_WEIGHT, instance, integer
+from lib.arguments import LARGEST_WEIGHT, instance, whole_number
 from lib.kernels import Kernel
 from lib.networks import Network, split
 from lib.pairs import among, between
@@ -214,7 +214,7 @@ class PopulationLoss:
         """
         self.weights(student)
         instance("rng", rng, np.random.Generator)
-        samples = integer("samples", samples, least=2)
+        samples = whole_number("samples", samples, least=2)
         batch = max(1, 2**20 // (student.n + self.teacher.n + student.d))
         count, mean, squares = 0, 0.0, 0.0
         while count < samples:

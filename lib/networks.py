@@ -1,9 +1,15 @@
 """Two-layer networks f(x) = sum_i a_i sigma(w_i . x); teacher and student are the same type."""
 
+import numbers
+import sys
+from zipfile import BadZipFile
+
 import numpy as np
 
-from lib.arguments import finite_array, instance, integer
+from lib.arguments import finite_array, instance, integer, real
 from lib.kernels import Kernel
+
+_LARGEST = sys.float_info.max
 
 
 class Network:
@@ -21,6 +27,13 @@ class Network:
     ValueError
         For wrong shapes, no neuron, no input, and entries that are not finite real numbers.
 
+    Notes
+    -----
+    Networks of one shape are points of a vector space, and gradients, which have the same type,
+    its tangent vectors: ``+``, ``-``, and ``*`` and ``/`` with a number act on all weights, so that
+    ``student - 0.1 * L.gradient(student)`` is a step of gradient descent. It is not the functions
+    that are added. Two networks are equal where all weights are, and equal ones have one hash.
+
     Examples
     --------
     >>> student = Network([[1.0, 0.5], [0.0, 2.0]], [1.0, -1.0])
@@ -28,9 +41,12 @@ class Network:
     Network(n=2, d=2)
     >>> student.W[1], student.a
     (array([0., 2.]), array([ 1., -1.]))
+    >>> student + student == 2 * student
+    True
     """
 
     __slots__ = ("W", "a")
+    __array_ufunc__ = None  # so that a number of NumPy leaves its product with a network to us
 
     def __init__(self, W, a):
         W = np.array(finite_array("W", W, ndim=2), order="C")
@@ -57,6 +73,46 @@ class Network:
 
     def __repr__(self):
         return f"Network(n={self.n}, d={self.d})"
+
+    def __eq__(self, other):
+        if not isinstance(other, Network):
+            return NotImplemented
+        return np.array_equal(self.W, other.W) and np.array_equal(self.a, other.a)
+
+    def __hash__(self):
+        return hash((self.W.shape, (self.ravel() + 0.0).tobytes()))  # -0.0 equals 0.0
+
+    def __add__(self, other):
+        if not isinstance(other, Network):
+            return NotImplemented
+        if self.W.shape != other.W.shape:
+            raise ValueError(f"networks to add must have one shape, got {self!r} and {other!r}")
+        with np.errstate(over="ignore"):  # what is infinite is refused
+            return Network(self.W + other.W, self.a + other.a)
+
+    def __mul__(self, factor):
+        if not isinstance(factor, numbers.Real):
+            return NotImplemented
+        factor = real("factor", factor, -_LARGEST, _LARGEST)
+        with np.errstate(over="ignore"):
+            return Network(factor * self.W, factor * self.a)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor):
+        if not isinstance(divisor, numbers.Real):
+            return NotImplemented
+        divisor = real("divisor", divisor, -_LARGEST, _LARGEST)
+        if divisor == 0.0:
+            raise ValueError("divisor must not be 0, got 0")
+        with np.errstate(over="ignore"):
+            return Network(self.W / divisor, self.a / divisor)
+
+    def __neg__(self):
+        return -1.0 * self
+
+    def __sub__(self, other):
+        return self + -other if isinstance(other, Network) else NotImplemented
 
     @classmethod
     def orthonormal(cls, k, d=None):
@@ -166,6 +222,63 @@ class Network:
         if theta.size != n * (d + 1):
             raise ValueError(f"theta must have n (d + 1) = {n * (d + 1)} entries, got {theta.size}")
         return cls(*split(theta, n, d))
+
+    def save(self, path):
+        """Write the weights to a file, which `Network.load` reads, and ``numpy.load`` too.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            Its name is taken as it is; .npz is what NumPy calls such files.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> student = Network([[1.0, 2.0]], [3.0])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     student.save(f"{folder}/student.npz")
+        ...     Network.load(f"{folder}/student.npz") == student
+        True
+        """
+        with open(path, "wb") as file:
+            np.savez(file, W=self.W, a=self.a)
+
+    @classmethod
+    def load(cls, path):
+        """The network of a file that `Network.save` wrote, to the last bit.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+
+        Returns
+        -------
+        Network (n, d)
+
+        Raises
+        ------
+        ValueError
+            For a file that holds anything else than W and a.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Network.orthonormal(2, 3).save(f"{folder}/teacher.npz")
+        ...     Network.load(f"{folder}/teacher.npz").W
+        array([[1., 0., 0.],
+               [0., 1., 0.]])
+        """
+        wrong = f"path must be a file of Network.save, with arrays W and a alone, got {path}"
+        with open(path, "rb") as file:
+            try:
+                found = np.load(file, allow_pickle=False)
+                arrays = dict(found) if isinstance(found, np.lib.npyio.NpzFile) else {}
+            except (ValueError, EOFError, OSError, BadZipFile) as error:
+                raise ValueError(f"{wrong}: {error}") from None
+        if set(arrays) != {"W", "a"}:
+            raise ValueError(wrong)
+        return cls(**arrays)
 
 
 def split(theta, n, d):

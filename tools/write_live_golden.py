@@ -80,6 +80,7 @@ def one_neurons():
 def recognised():
     """Students that come near an end of a flow, with the name that lib gives them."""
     rng, k = np.random.default_rng(8), 8
+    L = PopulationLoss(Network.orthonormal(k), kernels.erf)
     ends = [copy_average([1, 1, 6]), copy_average([2, 3, 3]), copy_average([1] * 8), Network.orthonormal(8)]
     ends += [perturbed_copies(kernels.erf, k, n) for n in (4, 6, 7)]
     ends += [Network(rng.standard_normal((4, k)), rng.standard_normal(4)) for _ in range(3)]
@@ -87,7 +88,7 @@ def recognised():
         order, inputs, sign = rng.permutation(end.n), rng.permutation(k), rng.choice([-1.0, 1.0], end.n)
         W = (sign[:, None] * end.W[order])[:, inputs] + 1e-4 * rng.standard_normal((end.n, k))
         student = Network(W, sign * end.a[order])
-        name = identify(student, k)
+        name = identify(L, student)
         yield {"k": k, "n": end.n, "d": k, "theta": student.ravel().tolist(), "kind": name.kind, "sizes": name.sizes}
 
 

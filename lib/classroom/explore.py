@@ -7,6 +7,7 @@ Each function draws one figure and prints one sentence with its numbers. A chapt
 import numpy as np
 
 from lib import kernels
+from lib.arguments import shown
 from lib.descent.flow import glorot, gradient_flow
 from lib.figures import AVERAGE, COPY
 from lib.loss import PopulationLoss
@@ -18,6 +19,21 @@ from lib.students.single import one_neuron as best_neuron
 from lib.students.spectrum import copy_average_spectrum, perturbed_copies_spectrum
 
 _SIZE = (6.4, 3.4)
+_NAMES = ("erf", "relu", "gelu", "tanh", "sigmoid", "softplus")
+
+
+def _kernel(name):
+    if name not in _NAMES:
+        raise ValueError(f"name must be one of {', '.join(_NAMES)}, got {shown(name)}")
+    return getattr(kernels, name)
+
+
+def _at_most(name, value, most):
+    """value, or the largest one that there is a figure of: sliders know nothing of each other."""
+    if value <= most:
+        return value
+    print(f"{name} = {most}, the largest here, in place of {shown(value)}")
+    return most
 
 
 def kernel(name="erf", student_norm=1.0, teacher_norm=1.0):
@@ -37,7 +53,7 @@ def kernel(name="erf", student_norm=1.0, teacher_norm=1.0):
     """
     import matplotlib.pyplot as plt
 
-    kernel = getattr(kernels, name)
+    kernel = _kernel(name)
     angle = np.linspace(0.0, np.pi, 181)
     g = kernel(student_norm * teacher_norm * np.cos(angle), student_norm**2, teacher_norm**2)
     _, ax = plt.subplots(figsize=_SIZE, layout="constrained")
@@ -99,7 +115,7 @@ def sharings(k=8, n=3):
     """
     import matplotlib.pyplot as plt
 
-    n = min(n, k)
+    n = _at_most("n", n, k)
     groups = sorted(partitions(k, n), key=copy_average_loss)
     losses = copy_average_loss(np.array(groups))
     _, ax = plt.subplots(figsize=_SIZE, layout="constrained")
@@ -131,7 +147,7 @@ def one_neuron(name="erf", k=5):
     """
     import matplotlib.pyplot as plt
 
-    kernel = getattr(kernels, name)
+    kernel = _kernel(name)
     best = best_neuron(kernel, k)
     r = best.r * np.geomspace(0.1, 10.0, 201)
     overlap, own = kernel(r / np.sqrt(k), r * r, 1.0), kernel(r * r, r * r, r * r)
@@ -162,7 +178,7 @@ def flow(k=6, n=4, seed=0, law="normal"):
     """
     import matplotlib.pyplot as plt
 
-    n = min(n, k)
+    n = _at_most("n", n, k)
     L = PopulationLoss(Network.orthonormal(k), kernels.erf)
     run = gradient_flow(L, glorot(np.random.default_rng(seed), n, k, law))
     cosines = run.student.W / np.linalg.norm(run.student.W, axis=1, keepdims=True)
@@ -172,7 +188,7 @@ def flow(k=6, n=4, seed=0, law="normal"):
     cosines *= np.sign(run.student.a)[:, None]
     right.imshow(cosines, cmap="PRGn", vmin=-1, vmax=1, aspect="auto")
     right.set(xlabel="teacher neuron $j$", ylabel="student neuron $i$", title="cosines at the end")
-    end = identify(run.student, k)
+    end = identify(L, run.student)
     where = f"{end.kind} {end.sizes}" if end.sizes else end.kind
     print(f"{run.status} at {where}: loss {run.losses[-1]:.6f}")
     plt.show()
@@ -193,7 +209,7 @@ def spectrum(k=50, n=25):
     """
     import matplotlib.pyplot as plt
 
-    n = min(n, k - 1)
+    n = _at_most("n", n, k - 1)
     _, ax = plt.subplots(figsize=_SIZE, layout="constrained")
     softest = []
     for height, blocks in enumerate([copy_average_spectrum(k, n), perturbed_copies_spectrum(k, n)]):
@@ -226,8 +242,7 @@ def two_kinds(name="relu", k=8, n=4):
     """
     import matplotlib.pyplot as plt
 
-    n = min(n, k - 1)
-    kernel = getattr(kernels, name)
+    n, kernel = _at_most("n", n, k - 1), _kernel(name)
     L = PopulationLoss(Network.orthonormal(k), kernel)
     students = [copy_average_like(kernel, k, n), perturbed_copies(kernel, k, n)]
     _, axes = plt.subplots(1, 2, figsize=_SIZE, layout="constrained")

@@ -26,6 +26,7 @@ from lib.descent.polishing import (
 from lib.loss import PopulationLoss
 from lib.networks import Network
 from lib.pairs import Pairs, squared_norms
+from lib.records import record
 
 ENTRY_ERROR = 2.0**-40  # of a Hessian's h_ij in units of sqrt(h_ii h_jj), assumed
 # N from which conjugate gradients are faster; N up to which a complete Hessian is affordable.
@@ -35,6 +36,7 @@ _CERTAIN = 0.9  # the part of the smallest eigenvalue that is certified
 _DESCENT = 1e-10  # a rate of the loss at a dead neuron, in units of E[f_teacher^2]^(1/2)
 
 
+@record
 class Certificate(NamedTuple):
     """What `certify` found.
 

@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.arguments import finite_array, instance, integer, real, shown
+from lib.arguments import finite_array, instance, integer, real, shown, whole_number
 from lib.descent.dead_neurons import Fates, LivingLoss, restarted
 from lib.descent.ndf import integrator_for
 from lib.descent.polishing import newton_step, zero_modes
 from lib.loss import PopulationLoss
 from lib.networks import Network, split
+from lib.records import record
 
 # A Newton step longer than this is suspected of leading down a channel, which is followed for as
 # many steps as the flow had, and this many more.
@@ -35,7 +36,11 @@ class Snapshots(NamedTuple):
     W: np.ndarray
     a: np.ndarray
 
+    def __repr__(self):
+        return f"<{len(self.times)} snapshots>"
 
+
+@record
 class Flow(NamedTuple):
     """A gradient flow, as `gradient_flow` followed it.
 
@@ -69,6 +74,11 @@ class Flow(NamedTuple):
     status: str
     counts: Counts
     snapshots: Snapshots
+
+    def __repr__(self):
+        end = f"loss {self.losses[-1]:.6g}, |gradient| {self.gradient_norms[-1]:.1e}"
+        steps = f"{self.counts.steps} steps to time {self.times[-1]:.4g}"
+        return f"<Flow: {self.status} after {steps}, {end}, {self.student!r}>"
 
 
 def glorot(rng, n, d, law="normal"):
@@ -179,7 +189,7 @@ def gradient_flow(
     gradient_tol = real("gradient_tol", gradient_tol, least=1e-14)
     rtol = real("rtol", rtol, least=1e-11, most=1e-4)
     end_time = real("end_time", end_time, least=0.0)
-    max_steps = integer("max_steps", max_steps, least=0)
+    max_steps = whole_number("max_steps", max_steps, least=0)
     if callback is not None and not callable(callback):
         raise ValueError(f"callback must be a function or None, got {shown(callback)}")
     wanted = _increasing("snapshot_times", snapshot_times)

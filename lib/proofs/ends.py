@@ -33,6 +33,7 @@ from lib.students.spectrum import (
     perturbed_copies_spectrum,
     steps_along,
 )
+from lib.sweeps.experiment import from_settings
 from lib.sweeps.run import certified_flow
 from lib.sweeps.table import data_file, read
 
@@ -120,7 +121,7 @@ def nearest_minimum(student, k):
 def end_of_flow(k, n, seed):
     """The `End` of a flow of the table of k, run again from its seed and polished by `certify`."""
     _, settings = read(data_file(f"sweep_erf_k{k}.csv"))
-    _, certificate = certified_flow(n, seed, settings)
+    _, certificate = certified_flow(n, seed, from_settings(settings))
     return nearest_minimum(certificate.student, k)
 
 

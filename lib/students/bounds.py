@@ -18,9 +18,8 @@ over (u_i . u_j)^a.
 import numpy as np
 
 from lib import pairs
-from lib.arguments import instance, integer
-from lib.kernels import Kernel
-from lib.networks import Network
+from lib.arguments import first_argument, integer
+from lib.loss import PopulationLoss
 
 _MOST_FACTORS = 8  # that become rows
 _ORDERS = 56  # of the series of K_a, used where |u_i . u_j| < _SMALL: what is cut is below 1e-16
@@ -30,7 +29,8 @@ _SHORTEST = 1e-100
 _EPS = np.finfo(float).eps
 
 
-def loss_lower_bound(teacher, n, kernel):
+@first_argument("L", PopulationLoss, "loss_lower_bound(PopulationLoss(teacher, kernel), n)")
+def loss_lower_bound(L, n):
     """A number that the loss of no student with n neurons falls below.
 
     It holds even if each student neuron has a square-integrable activation of its own. For k
@@ -40,10 +40,9 @@ def loss_lower_bound(teacher, n, kernel):
 
     Parameters
     ----------
-    teacher : Network (k, d)
+    L : PopulationLoss
     n : int
         Student neurons, at least 0.
-    kernel : kernels.Kernel
 
     Returns
     -------
@@ -59,14 +58,14 @@ def loss_lower_bound(teacher, n, kernel):
 
     Examples
     --------
-    >>> f"{loss_lower_bound(Network.orthonormal(6), 3, kernels.erf):.6f}"  # 3 (1/3 - 1/pi)
+    >>> L = PopulationLoss(Network.orthonormal(6), kernels.erf)
+    >>> f"{loss_lower_bound(L, 3):.6f}"  # 3 (1/3 - 1/pi)
     '0.045070'
     >>> f"{copy_average_loss([1, 1, 4]):.6f}"  # and this is what the best copy-average has
     '0.056755'
     """
-    V, b = instance("teacher", teacher, Network).W, teacher.a
+    V, b, kernel = L.teacher.W, L.teacher.a, L.kernel
     n = integer("n", n, least=0)
-    instance("kernel", kernel, Kernel)
     if n == 0:
         products = np.outer(b, b) * kernel.value_at(pairs.among(V, kernel.noise))
         return float(max(products.sum() - _KERNEL_ERROR * np.abs(products).sum(), 0.0))

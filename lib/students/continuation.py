@@ -45,11 +45,11 @@ class Chart(NamedTuple):
 _THETA_ITSELF = Chart(lambda theta: theta, lambda theta: theta)
 
 
-def newton(derivatives, theta, size, settling):
+def newton(derivatives, theta, size, settling, solve=np.linalg.solve):
     """The zero of the gradient that Newton's method reaches from theta (m,), or None.
 
     derivatives(theta): (gradient (m,), Hessian (m, m)), or None where theta is no possible point.
-    size(step, theta): how large a step is that led to theta.
+    size(step, theta): how large a step is that led to theta. solve(Hessian, gradient): the step.
     """
     last = np.inf
     for _ in range(settling.most):
@@ -58,7 +58,7 @@ def newton(derivatives, theta, size, settling):
             return None
         gradient, hessian = found
         try:
-            step = np.linalg.solve(hessian, gradient)
+            step = solve(hessian, gradient)
         except np.linalg.LinAlgError:
             return None
         theta = theta - step

@@ -1,6 +1,7 @@
-"""Which of the named configurations a student is, up to the order of its neurons and inputs.
+"""Which of the named configurations a student is, for the teacher and the kernel of a loss.
 
-Copy-average and perturbed copies have modules of their own. Channel: two neurons with one incoming
+Copy-average and perturbed copies have modules of their own, and so have teachers that are not
+orthonormal vectors with equal weights: lib.students.shares. Channel: two neurons with one incoming
 vector whose outgoing weights have opposite signs. Under relu a neuron counts by the product of its
 weights only, neurons with one direction add up to one neuron, and neurons without strength, or
 without incoming weights, do nothing: what is left is compared.
@@ -11,20 +12,25 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
 
 from lib import kernels
-from lib.arguments import LARGEST_WEIGHT, finite_array, instance, integer, shown
-from lib.kernels import Kernel
+from lib.arguments import LARGEST_WEIGHT, finite_array, first_argument, shown
+from lib.loss import PopulationLoss
 from lib.networks import Network
-from lib.pairs import Pairs
+from lib.pairs import squared_norms
+from lib.records import record
 from lib.students.averaging import averaging_weight
 from lib.students.perturbed import erf_perturbed_copies, perturbed_network
+from lib.students.shares import likeness
 from lib.students.symmetric import class_means, critical_point, solution, symmetric_network
 
 _SAME_DIRECTION = 5e-5  # 1 - cosine: an angle of 0.01
-_NO_STRENGTH = 1e-3  # |a| |w|, where a teacher has 1
+_NO_STRENGTH = 1e-3  # |a| |w|, in units of the weakest teacher neuron
+_ROUNDING = 1e-9  # of what a teacher is told by
 
 
+@record
 class Configuration(NamedTuple):
     """What `identify` found.
 
@@ -34,9 +40,9 @@ class Configuration(NamedTuple):
         ``'copy-average'``, ``'copy-average-like'``, ``'perturbed-copies'``, ``'channel'``,
         ``'wrong-sign'``, ``'dead'`` or ``'other'``.
     sizes : tuple of int
-        For ``'copy-average'`` under erf, the ascending group sizes. Under other kernels an entry
-        for each neuron: 1 for a copy, -1 for a flipped one, for an average the number of teacher
-        neurons that have no copy. Else ().
+        For ``'copy-average'`` under erf, the ascending group sizes. Under other kernels and for
+        other teachers an entry for each neuron: 1 for a copy, -1 for a flipped one, for an average
+        the number of teacher neurons that it averages. Else ().
     deviation : float
         The largest relative distance of a w_i or a_i from the configuration named; for ``'other'``
         from the nearest one, inf if none applies.
@@ -45,7 +51,8 @@ class Configuration(NamedTuple):
 
     Examples
     --------
-    >>> identify(copy_average([1, 2, 2])).sizes
+    >>> L = PopulationLoss(Network.orthonormal(5), kernels.erf)
+    >>> identify(L, copy_average([1, 2, 2])).sizes
     (1, 2, 2)
     """
 
@@ -58,55 +65,104 @@ class Configuration(NamedTuple):
 _FAR = Configuration("other", (), math.inf)
 
 
-def identify(student, k=None, tolerance=0.05, kernel=kernels.erf):
-    """Name the configuration of a student, up to the order of neurons and inputs.
+@first_argument("L", PopulationLoss, "identify(PopulationLoss(teacher, kernel), student)")
+def identify(L, student, tolerance=0.05):
+    """Name the configuration of a student, up to the order of neurons, for the teacher of a loss.
 
     The name is geometry alone: `certify` tells whether the student is a minimum.
 
     Parameters
     ----------
+    L : PopulationLoss
     student : Network (n, d)
-    k : int
-        The teacher neurons are e_1, ..., e_k. If None, they are the coordinates in which the
-        student's linear part is more than half of a teacher neuron's.
     tolerance : float
         The largest relative deviation of a weight from the configuration that is named.
-    kernel : kernels.Kernel
 
     Returns
     -------
     Configuration
         ``'copy-average'``: n groups, optimal or not, among them the teacher itself.
-        ``'copy-average-like'`` and ``'perturbed-copies'``: those of the functions of these names.
-        ``'channel'`` (erf): two neurons of the same w, up to sign, whose outgoing weights pull in
-        opposite directions. ``'dead'`` (relu): no neuron is left. ``'wrong-sign'`` (relu): one has
-        a_i < 0. ``'other'``: the rest, among it copy-averages with dead, zero or equal neurons,
-        which have fewer groups than neurons.
+        ``'copy-average-like'`` and ``'perturbed-copies'``: those of the functions of these names,
+        and what is like them for other teachers. ``'channel'`` (smooth kernels): two neurons of the
+        same w whose outgoing weights pull in opposite directions. ``'dead'`` (relu): no neuron is
+        left. ``'wrong-sign'`` (relu): one has a_i < 0, and no teacher neuron has. ``'other'``: the
+        rest, among it copy-averages with dead, zero or equal neurons, which have fewer groups than
+        neurons.
+
+    Raises
+    ------
+    ValueError
+        As ``L(student)`` does; and where the loss does not come first.
 
     Notes
     -----
-    For erf and tanh (w, a) and (-w, -a) are one neuron. Under relu the network is named that is
-    left when collinear neurons are merged and those without strength dropped. A flow stopped at
-    ``|gradient| <= 1e-8`` leaves up to ``1e-7 (k - n + 1)^2`` in an averager's a, below 0.05 for
-    groups up to 700, and far less elsewhere. Deviations of this size confuse no names: an averager
-    is an order away from every perturbed copy, and of two partitions the nearer is taken.
+    For odd kernels, erf and tanh, (w, a) and (-w, -a) are one neuron. Under relu the network is
+    named that is left when collinear neurons are merged and those without strength dropped. A flow
+    stopped at ``|gradient| <= 1e-8`` leaves up to ``1e-7 (k - n + 1)^2`` in an averager's a, below
+    0.05 for groups up to 700, and far less elsewhere. Deviations of this size confuse no names: an
+    averager is an order away from every perturbed copy, and of two partitions the nearer is taken.
+
+    That holds for orthonormal v_j with equal b_j, in any orientation, and up to what changes no
+    function: signs under odd kernels, ``(v, b) -> (c v, b / c)`` under relu. For other linearly
+    independent v_j a student is compared with the critical point that Newton's method reaches from
+    it, and the name is that of ``lib.students.shares``: a neuron copies or averages the teacher
+    neurons whose linear part it gives most of. Only near a critical point, so, and not while it is
+    still on its way, does a student have a name. Where the v_j are dependent, the teacher itself is
+    the one student that has.
 
     Examples
     --------
-    >>> identify(perturbed_copies(kernels.erf, k=8, n=6)).kind
+    >>> L = PopulationLoss(Network.orthonormal(8), kernels.erf)
+    >>> identify(L, perturbed_copies(kernels.erf, k=8, n=6)).kind
     'perturbed-copies'
-    >>> identify(Network(np.eye(2), [1.0, 3.0])).kind
+    >>> identify(L, Network(np.eye(2, 8), [1.0, 3.0])).kind
     'other'
+
+    A teacher of unequal weights, of which the strong neurons are copied:
+
+    >>> L = PopulationLoss(Network(np.eye(6), [3.0, 2.0, 1.0, 1.0, 0.8, 0.5]), kernels.erf)
+    >>> flow = gradient_flow(L, glorot(np.random.default_rng(0), 3, 6))
+    >>> identify(L, flow.student)[:2]
+    ('copy-average-like', (1, 1, 4))
     """
-    instance("student", student, Network)
-    k = None if k is None else integer("k", k, least=1)
-    if k is not None and k > student.d:
-        raise ValueError(f"k must be at most the student's input dimension {student.d}, got {k}")
+    L.weights(student)
     if not finite_array("tolerance", tolerance, ndim=0) > 0.0:
         raise ValueError(f"tolerance must be positive, got {shown(tolerance)}")
-    if instance("kernel", kernel, Kernel) is kernels.erf:
-        return _identify_erf(student, k, tolerance)
-    return _identify_symmetric(student, k, tolerance, kernel)
+    with np.errstate(over="ignore"):  # infinitely far is far
+        standard = _standard(L)
+        if standard is None:
+            return _identify_other(L, student, tolerance)
+        rotation, weight = standard
+        student = Network(student.W @ rotation.T, student.a / weight)
+        if L.kernel is kernels.erf:
+            return _identify_erf(student, L.teacher.n, tolerance)
+        return _identify_symmetric(student, L.teacher.n, tolerance, L.kernel)
+
+
+def _standard(L):
+    """(rotation, weight) with which the teacher is e_1, ..., e_k of outgoing weights 1, or None."""
+    V, b = L.teacher.W, L.teacher.a
+    if L.kernel.homogeneous:
+        length = np.linalg.norm(V, axis=1)
+        V, b = V / np.maximum(length, 1e-300)[:, None], b * length
+    if _is_odd(L.kernel):
+        V, b = _with_positive_weights(V, b)
+    orthonormal = np.abs(V @ V.T - np.eye(len(V))).max() <= _ROUNDING
+    if not orthonormal or b[0] == 0.0 or np.abs(b / b[0] - 1.0).max() > _ROUNDING:
+        return None
+    complement = np.linalg.qr(V.T, mode="complete")[0][:, len(V) :]
+    return np.vstack((V, complement.T)), b[0]
+
+
+def _is_odd(kernel):
+    """Whether sigma(-y) = -sigma(y), so that (w, a) and (-w, -a) are one neuron."""
+    y = np.linspace(0.1, 4.0, 40)
+    value = kernel.sigma(y)
+    return bool(np.abs(kernel.sigma(-y) + value).max() <= 1e-12 * np.abs(value).max())
+
+
+def _with_positive_weights(W, a):
+    return np.where(a < 0.0, -1.0, 1.0)[:, None] * W, np.abs(a)
 
 
 def _nearest(found, tolerance, neurons):
@@ -117,70 +173,66 @@ def _nearest(found, tolerance, neurons):
 
 
 def _deviation(W, a, reference):
-    away = np.linalg.norm(W - reference.W, axis=1) / np.linalg.norm(reference.W, axis=1)
-    return float(max(away.max(), (np.abs(a - reference.a) / reference.a).max()))
+    length = np.linalg.norm(reference.W, axis=1)
+    away = np.linalg.norm(W - reference.W, axis=1) / length
+    return float(max(away.max(), np.abs(a / reference.a - 1.0).max()))
 
 
 def _identify_erf(student, k, tolerance):
-    sign = np.where(student.a < 0.0, -1.0, 1.0)
-    W, a = sign[:, None] * student.W, np.abs(student.a)
-    with np.errstate(over="ignore"):  # infinitely far is far
-        share = _linear_shares(W, a)
-        teachers = np.flatnonzero(share.sum(axis=0) > 0.5) if k is None else np.arange(k)
-        found = [_as_copy_average(W, a, share, teachers)]
-        if found[0].deviation > tolerance:
-            found += [_as_perturbed_copies(W, a, share, teachers, tolerance), _as_channel(W, a)]
+    W, a = _with_positive_weights(student.W, student.a)
+    share = math.sqrt(2) * a[:, None] * W[:, :k] / np.sqrt(1.0 + squared_norms(W))[:, None]
+    found = [_as_copy_average(W, a, share)]
+    if found[0].deviation > tolerance:
+        found += [_as_perturbed_copies(W, a, share, tolerance), _as_channel(W, a, odd=True)]
     return _nearest(found, tolerance, student.n)
 
 
-def _linear_shares(W, a):
-    """sqrt(2) a_i y_ij (n, d): the part of teacher j's linear part that neuron i represents."""
-    scale = np.maximum(1.0, np.abs(W).max(axis=1, keepdims=True))
-    scaled = W / scale
-    y = scaled / np.sqrt(scale**-2.0 + (scaled**2).sum(axis=1, keepdims=True))
-    return math.sqrt(2) * np.minimum(a, 1e150)[:, None] * y
-
-
-def _as_copy_average(W, a, share, teachers):
+def _as_copy_average(W, a, share):
     """Every teacher belongs to the neuron that represents most of its linear part."""
-    n, d = W.shape
-    group = share[:, teachers].argmax(axis=0)
+    n, k = share.shape
+    group = share.argmax(axis=0)
     sizes = np.bincount(group, minlength=n)
     if sizes.min() == 0:
         return _FAR
-    reference = np.zeros((n, d))
-    reference[group, teachers] = averaging_weight(sizes.astype(float))[group]
+    reference = np.zeros_like(W)
+    reference[group, np.arange(k)] = averaging_weight(sizes.astype(float))[group]
     ascending = tuple(sorted(sizes.tolist()))
     return Configuration("copy-average", ascending, _deviation(W, a, Network(reference, sizes)))
 
 
-def _as_perturbed_copies(W, a, share, teachers, tolerance):
+def _as_perturbed_copies(W, a, share, tolerance):
     """Neurons are matched to teachers by their linear parts, all at once."""
-    n, k = len(a), len(teachers)
+    n, k = share.shape
     if not 2 <= n < k or (1 - tolerance) * a.max() > (1 + tolerance) * a.min():
         return _FAR
-    _, copied = linear_sum_assignment(share[:, teachers], maximize=True)
+    _, copied = linear_sum_assignment(share, maximize=True)
     try:
         numbers = erf_perturbed_copies(k, n)
     except ValueError:
         return _FAR
-    reference = perturbed_network(numbers, W.shape[1], teachers, teachers[copied])
+    reference = perturbed_network(numbers, W.shape[1], np.arange(k), copied)
     return Configuration("perturbed-copies", (), _deviation(W, a, reference))
 
 
-def _as_channel(W, a):
-    """The two neurons, signs moved into w, that come closest to w_1 = -w_2."""
+def _as_channel(W, a, odd):
+    """The two neurons, signs moved into w, that come closest to w_1 = -w_2.
+
+    Unless the activation is odd, their outgoing weights must have had opposite signs.
+    """
     largest = np.abs(W).max(axis=1)
-    active = (a > 0.0) & (largest > 0.0)
+    active = (a != 0.0) & (largest > 0.0)
     if active.sum() < 2:
         return _FAR
-    W, largest = W[active], largest[active]
+    sign, largest = np.where(a < 0.0, -1.0, 1.0)[active], largest[active]
+    W = sign[:, None] * W[active]
     U = W / largest[:, None]
     norms = np.linalg.norm(U, axis=1)
     U /= norms[:, None]
     log_norm = np.log(largest) + np.log(norms)
     # 2 w.v / (|w|^2 + |v|^2), least for the pair that is closest to opposite.
     likeness = (U @ U.T) / np.cosh(log_norm[:, None] - log_norm)
+    if not odd:
+        likeness[np.equal.outer(sign, sign)] = 1.0
     i, j = np.unravel_index(np.argmin(likeness), likeness.shape)
     pair = W[[i, j]] / max(largest[i], largest[j])
     opposite, common = pair[0] + pair[1], pair[0] - pair[1]
@@ -194,23 +246,25 @@ def _as_channel(W, a):
 
 
 def _identify_symmetric(student, k, tolerance, kernel):
-    if (
-        max(np.abs(student.W).max(), np.abs(student.a).max()) > LARGEST_WEIGHT
-    ):  # as good as infinite
-        return Configuration("other", (), math.inf, student.n)
-    if kernel is kernels.relu:
+    if kernel.homogeneous:
         student = reduced_network(student)
-        if not student.a.any():
-            return Configuration("dead", (), 0.0, 0)
-        if (student.a < 0.0).any():
-            return Configuration("wrong-sign", (), 0.0, student.n)
-    teachers = represented_teachers(student, kernel) if k is None else np.arange(k)
-    W, a = student.W, student.a
-    if kernel is kernels.tanh:
-        W, a = np.where(a < 0.0, -1.0, 1.0)[:, None] * W, np.abs(a)
+        if not student.a.all() or (student.a < 0.0).any():
+            return _without_use(student)
+    odd, W, a = _is_odd(kernel), student.W, student.a
+    if odd:
+        W, a = _with_positive_weights(W, a)
+    teachers = np.arange(k)
     averagers = _possible_averagers(W, a, teachers)
     found = [_as_symmetric(W, a, kernel, teachers, averager, tolerance) for averager in averagers]
+    if not kernel.homogeneous:
+        found.append(_as_channel(W, a, odd))
     return _nearest([*found, _FAR], tolerance, student.n)
+
+
+def _without_use(student):
+    """The name of a reduced network of which a neuron is zero, so the only one, or counteracts."""
+    dead = not student.a.any()
+    return Configuration("dead" if dead else "wrong-sign", (), 0.0, 0 if dead else student.n)
 
 
 def reduced_network(student):
@@ -238,16 +292,6 @@ def reduced_network(student):
         return Network(np.zeros((1, student.d)), [0.0])
     sign = np.array([np.sign(m["sum"] @ m["direction"]) for m in kept])
     return Network(sign[:, None] * np.array([m["sum"] for m in kept]), sign)
-
-
-def represented_teachers(student, kernel):
-    """The coordinates (m,) in which the student's linear part is more than half of a teacher's.
-
-    The linear part of f under Gaussian inputs x is ``x . sum_i a_i E[sigma'(w_i . x)] w_i``.
-    """
-    W, a = student.W, student.a
-    mean_slope = _mean_slope(kernel, (W * W).sum(axis=1)) / _mean_slope(kernel, np.ones(1))
-    return np.flatnonzero((a * mean_slope) @ W > 0.5)
 
 
 def _possible_averagers(W, a, teachers):
@@ -298,7 +342,46 @@ def _sizes(classes):
     return (-1,) * flipped + (1,) * copies + (others,) * classes.averagers
 
 
-def _mean_slope(kernel, p):
-    """E[sigma'(w.x)] for |w|^2 = p, up to a factor: g_s at a zero second vector."""
-    zero = np.zeros_like(p)
-    return kernel.jet_at(Pairs(zero, p, zero, zero))[1]
+# Other teachers.
+
+
+def _identify_other(L, student, tolerance):
+    teacher = L.teacher
+    if L.kernel.homogeneous:
+        strength = np.abs(teacher.a) * np.linalg.norm(teacher.W, axis=1)
+        unit = strength[strength > 1.0 / LARGEST_WEIGHT].min(initial=LARGEST_WEIGHT)
+        student, teacher = (
+            _scaled(reduced_network(_scaled(net, 1.0 / unit)), unit) for net in (student, teacher)
+        )
+        signs = np.unique(np.sign(teacher.a))
+        if not student.a.any() or len(signs) == 1 and (student.a * signs < 0.0).any():
+            return _without_use(student)
+    odd = _is_odd(L.kernel)
+    found = [_as_teacher(teacher, student, odd)]
+    if found[0].deviation > tolerance:
+        like = likeness(L, student)
+        if like is not None:
+            kind, sizes, reference = like
+            found.append(Configuration(kind, sizes, _deviation(student.W, student.a, reference)))
+        if not L.kernel.homogeneous:
+            found.append(_as_channel(student.W, student.a, odd))
+    return _nearest(found, tolerance, student.n)
+
+
+def _scaled(network, factor):
+    return Network(factor * network.W, network.a)
+
+
+def _as_teacher(teacher, student, odd):
+    """The teacher itself, neurons in the order that is nearest."""
+    lengths = np.linalg.norm(teacher.W, axis=1)
+    if student.n != teacher.n or not (teacher.a.all() and lengths.all()):
+        return _FAR
+    networks = [(net.W, net.a) for net in (teacher, student)]
+    if odd:
+        networks = [_with_positive_weights(*net) for net in networks]
+    (V, b), (W, a) = networks
+    away = cdist(W, V) / lengths + np.abs(a[:, None] / b - 1.0)
+    _, copied = linear_sum_assignment(np.minimum(away, 1e300))
+    sizes = (1,) * student.n
+    return Configuration("copy-average", sizes, _deviation(W, a, Network(V[copied], b[copied])))

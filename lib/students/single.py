@@ -19,6 +19,7 @@ from scipy.optimize import brentq
 from lib import kernels
 from lib.arguments import instance, integer
 from lib.kernels import Kernel, arctan_remainder
+from lib.records import record
 from lib.students.averaging import copy_average_loss
 
 # r sqrt(k) is 1 at k = 1 and tends to a constant between 0.5 and 0.9 as k grows (chapter
@@ -27,6 +28,7 @@ _BRACKET = 0.1, 3.0
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(60)
 
 
+@record
 class OneNeuron(NamedTuple):
     """The optimum over one neuron, ``w = r / sqrt(k) sum_j v_j``; see `one_neuron`.
 

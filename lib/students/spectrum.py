@@ -24,11 +24,13 @@ import numpy as np
 from scipy.optimize import brentq
 
 from lib.arguments import integer, real
+from lib.records import record
 from lib.students.arcsine import COEFFICIENTS, ORDERS, jets
 from lib.students.averaging import group_excess
 from lib.students.perturbed import erf_perturbed_copies
 
 
+@record
 class Block(NamedTuple):
     """Eigenvalues of a Hessian that belong together by symmetry.
 
@@ -53,6 +55,7 @@ class Block(NamedTuple):
     multiplicity: int
 
 
+@record
 class PhaseBoundaries(NamedTuple):
     """The real n at which the minima of an erf student change; see `phase_boundaries`.
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from lib import kernels
+from lib.loss import PopulationLoss
+from lib.networks import Network
 from lib.sweeps.run import save_end_points, sweep
 from lib.sweeps.table import read
 
@@ -62,8 +64,8 @@ def main(arguments=None):
         command.error(f"path must not end in .npz, the name of the end points, got {options.path}")
     try:
         kernel = getattr(kernels, options.kernel)
-        further = dict(path=options.path, law=options.law, rtol=options.rtol)
-        table = sweep(options.k, widths, options.seeds, kernel, **further)
+        L = PopulationLoss(Network.orthonormal(options.k, options.k + 1), kernel)
+        table = sweep(L, widths, options.seeds, options.law, path=options.path, rtol=options.rtol)
         if options.end_points is not None:
             save_end_points(beside, table, read(options.path)[1], options.end_points)
     except KeyboardInterrupt:

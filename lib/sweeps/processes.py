@@ -6,7 +6,31 @@ import multiprocessing
 import multiprocessing.context
 import os
 import signal
+import sys
 import threading
+
+
+class _QuietInterrupt(SystemExit, KeyboardInterrupt):
+    """Ctrl-C that ends a script with its message, and no traceback."""
+
+
+class _QuietError(SystemExit, RuntimeError):
+    """The same for a mistake in a script."""
+
+
+def ending(kind, message):
+    """A KeyboardInterrupt or RuntimeError to raise; it ends a script, and no session, in one line.
+
+    Examples
+    --------
+    >>> from lib.sweeps.processes import ending
+    >>> isinstance(ending(KeyboardInterrupt, "interrupted"), KeyboardInterrupt)
+    True
+    """
+    if hasattr(sys, "ps1") or sys.flags.interactive:
+        return kind(message)
+    return {KeyboardInterrupt: _QuietInterrupt, RuntimeError: _QuietError}[kind](message)
+
 
 UNGUARDED = 77  # a worker's exit status: importing the script, it came upon the call of `sweep`
 _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -76,9 +100,10 @@ def local_processes(most):
                 raise
     except BrokenProcessPool as error:
         if UNGUARDED in [process.exitcode for process in workers.started]:
-            raise RuntimeError(
+            raise ending(
+                RuntimeError,
                 "sweep starts processes, and each of them imports this script first: "
-                'call sweep below `if __name__ == "__main__":`, and they will not call it too'
+                'call sweep below `if __name__ == "__main__":`, and they will not call it too',
             ) from None
         raise RuntimeError(
             "a process of the sweep died, perhaps for want of memory; what was finished is kept, "

@@ -12,77 +12,79 @@ import functools
 import io
 import itertools
 import multiprocessing
+import numbers
 import sys
 from pathlib import Path
 
 import numpy as np
 
 from lib import kernels
-from lib.arguments import instance, integer, real
+from lib.arguments import first_argument, integer, shown
 from lib.descent.certificate import certify
-from lib.descent.flow import glorot, gradient_flow
-from lib.fast import accelerator
+from lib.descent.flow import gradient_flow
 from lib.fast.accelerator import compile_apart
-from lib.kernels import Kernel
+from lib.loss import PopulationLoss
 from lib.networks import Network
 from lib.students.recognition import identify
-from lib.sweeps.processes import UNGUARDED, local_processes
+from lib.sweeps.experiment import experiment, from_settings, packed, unpacked
+from lib.sweeps.processes import UNGUARDED, ending, local_processes
 from lib.sweeps.table import Table, locked, replace
 
 
-def sweep(
-    k,
-    widths,
-    seeds,
-    kernel=kernels.erf,
-    executor=None,
-    path=None,
-    law="normal",
-    rtol=1e-5,
-    gradient_tol=1e-8,
-):
+@first_argument(
+    "L",
+    (PopulationLoss, numbers.Integral),
+    "sweep(PopulationLoss(teacher, kernel), widths, seeds, init='normal')",
+)
+def sweep(L, widths, seeds, init="normal", executor=None, path=None, rtol=1e-5, gradient_tol=1e-8):
     """Gradient flows of students of every width from every seed, each certified and named.
 
-    The teacher is ``Network.orthonormal(k, k + 1)``; flow (n, seed) starts from
-    ``glorot(np.random.default_rng([k, n, seed]), n, k + 1, law)``, so that its row depends neither
-    on the order nor on the number of processes. Each finished flow is appended to the file at once,
-    and the same call again goes on where it was stopped. The command line is ``python -m
-    lib.sweeps``.
+    Flow (n, seed) starts from ``init(np.random.default_rng([k, n, seed]), n, d)``, for a teacher of
+    k neurons and d inputs, so that its row depends neither on the order nor on the number of
+    processes. Each finished flow is appended to the file at once, and the same call again goes on
+    where it was stopped, by Ctrl-C or anything else. The command line for the teachers of the book
+    is ``python -m lib.sweeps``.
 
     Parameters
     ----------
-    k : int
-        Teacher neurons.
-    widths, seeds : lists of int
-    kernel : kernels.Kernel
-        One of the six; erf is compiled where numba is installed.
+    L : PopulationLoss or int
+        Of any teacher and kernel; erf is compiled where numba is installed. k stands for
+        ``PopulationLoss(Network.orthonormal(k, k + 1), kernels.erf)``.
+    widths : list of int
+    seeds : list of int, or int
+        10 stands for range(10).
+    init : {'normal', 'uniform'} or callable
+        The law of `glorot`, or a function ``init(rng, n, d)`` of your own for any n >= 1, such as
+        one that scales what `glorot` gives; it returns a Network.
     executor : concurrent.futures.Executor
         Any whose workers can import lib, of one thread each (OPENBLAS_NUM_THREADS=1); None makes a
         pool of one process per core, for which a script calls `sweep` below ``if __name__ ==
-        "__main__":``.
+        "__main__":``, and a notebook imports its own init or kernel from a file.
     path : str or pathlib.Path
         CSV file: created, or continued if it holds flows of the same settings; None keeps nothing.
-    law : str
-        As for `glorot`.
     rtol, gradient_tol : float
         As for `gradient_flow`.
 
     Returns
     -------
     structured array
-        A row for each flow, in the order (n, seed). Columns: ``k``, ``n``, ``seed``, ``law``; of
-        the flow ``loss``, ``gradient_norm``, ``status``, ``end_time``, ``steps``, ``gradients``,
-        ``products``; of `certify` ``certificate``, ``smallest_eigenvalue``, ``newton_step``; of
-        `identify` ``kind`` and ``sizes``, where ``24*1+26`` are 24 groups of 1 and one of 26.
+        A row for each flow, in the order (n, seed). Columns: ``k``, ``n``, ``seed``; ``law``, the
+        name of init; of the flow ``loss``, ``gradient_norm``, ``status``, ``end_time``, ``steps``,
+        ``gradients``, ``products``; of `certify` ``certificate``, ``smallest_eigenvalue``,
+        ``newton_step``; of `identify` ``kind`` and ``sizes``, where ``24*1+26`` are 24 groups of 1
+        and one of 26.
 
     Raises
     ------
     ValueError
-        For a file of other settings, and for one that another sweep is writing.
+        For a file of other settings, and for one that another sweep is writing. Another teacher,
+        kernel or init, told by a fingerprint in the third line of the file, is another setting.
     OSError
         Where the file cannot be written.
     RuntimeError
         Where a process of the pool died; what was finished is in the file.
+    KeyboardInterrupt
+        At Ctrl-C; it ends a script with one line.
 
     Notes
     -----
@@ -93,43 +95,66 @@ def sweep(
         sweep(1000, widths, seeds, path="k1000.csv", executor=dask_client.get_executor())
         sweep(1000, widths, seeds, path="k1000.csv", executor=mpi4py.futures.MPIPoolExecutor())
 
+    In pandas the table is ``pandas.DataFrame(table)``, and its file
+    ``pandas.read_csv(path, comment="#")``; `load_sweep` reads it without pandas.
+
     Examples
     --------
     >>> from concurrent.futures import ThreadPoolExecutor
-    >>> table = sweep(3, widths=[1, 2], seeds=range(2), executor=ThreadPoolExecutor(1))
-    >>> table["n"], set(table["kind"].tolist())
-    (array([1, 1, 2, 2]), {'copy-average'})
+    >>> def small(rng, n, d):
+    ...     start = glorot(rng, n, d)
+    ...     return Network(0.1 * start.W, 0.1 * start.a)
+    >>> L = PopulationLoss(Network(np.eye(3), [2.0, 1.0, 1.0]), kernels.erf)
+    >>> table = sweep(L, widths=[1, 2], seeds=2, init=small, executor=ThreadPoolExecutor(1))
+    >>> table["n"], set(table["certificate"].tolist())
+    (array([1, 1, 2, 2]), {'strict minimum'})
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         sys.exit(UNGUARDED)  # a worker is still importing the script: the parent explains
-    k = integer("k", k, least=1)
+    if not isinstance(L, PopulationLoss):
+        k = integer("k", L, least=1)
+        L = PopulationLoss(Network.orthonormal(k, k + 1), kernels.erf)
+    if isinstance(seeds, numbers.Integral):
+        seeds = range(integer("seeds", seeds, least=1))
     widths, seeds = _distinct("widths", widths, 1), _distinct("seeds", seeds, 0)
-    settings = _settings(k, instance("kernel", kernel, Kernel), law, rtol, gradient_tol)
+    common = experiment(L, init, rtol, gradient_tol)
     wanted = list(itertools.product(widths, seeds))
-    with contextlib.ExitStack() as stack:
-        table = stack.enter_context(Table(path, settings))
-        done = {run for run, row in table.rows.items() if row["status"] != "interrupted"}
-        missing = {*wanted, *table.again} - done
-        # The longest first: none is alone at the end.
-        missing = sorted(missing, key=lambda run: (-run[0], run[1]))
-        compiled = compile_apart() if missing and kernel is kernels.erf else True
-        futures = []
-        # Runs after the pool below, which ends by itself.
-        stack.callback(lambda: [future.cancel() for future in futures])
-        if missing and executor is None:
-            executor = stack.enter_context(local_processes(len(missing)))
-        row = functools.partial(flow_row, compiled=compiled)
-        futures += [executor.submit(row, n, seed, settings) for n, seed in missing]
-        completed = concurrent.futures.as_completed(futures)
-        for future in _progress(completed, len(wanted), len(wanted) - len(missing)):
-            table.append(future.result())
-        table.sort()
+    table = Table(path, common.settings())
+    try:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(table)
+            done = {run for run, row in table.rows.items() if row["status"] != "interrupted"}
+            missing = {*wanted, *table.again} - done
+            # The longest first: none is alone at the end.
+            missing = sorted(missing, key=lambda run: (-run[0], run[1]))
+            compiled = compile_apart() if missing and L.kernel is kernels.erf else True
+            futures = []
+            # Runs after the pool below, which ends by itself.
+            stack.callback(lambda: [future.cancel() for future in futures])
+            if missing and executor is None:
+                common = packed(common)
+                executor = stack.enter_context(local_processes(len(missing)))
+            row = functools.partial(flow_row, compiled=compiled)
+            futures += [executor.submit(row, n, seed, common) for n, seed in missing]
+            completed = concurrent.futures.as_completed(futures)
+            for future in _progress(stack, completed, len(wanted), len(wanted) - len(missing)):
+                table.append(future.result())
+            table.sort()
+    except KeyboardInterrupt:
+        finished = len({*wanted} & {*table.rows})
+        advice = "with a path they would be kept" if path is None else "the same call goes on"
+        message = f"sweep: interrupted after {finished} of {len(wanted)} flows; {advice}"
+        raise ending(KeyboardInterrupt, message) from None
     return table.array(wanted)
 
 
-def flow_row(n, seed, settings, compiled=True):
-    """One flow as a row of the table, a dictionary; runs in the workers. compiled: may it be?"""
-    return _row(n, seed, settings, *certified_flow(n, seed, settings, compiled))
+def flow_row(n, seed, common, compiled=True):
+    """One flow as a row of the table, a dictionary; runs in the workers. compiled: may it be?
+
+    common: the `Experiment`, or its bytes.
+    """
+    common = unpacked(common) if isinstance(common, bytes) else common
+    return _row(n, seed, common, *certified_flow(n, seed, common, compiled))
 
 
 def save_end_points(path, table, settings, n):
@@ -141,10 +166,10 @@ def save_end_points(path, table, settings, n):
     if n not in table["n"]:
         raise ValueError(f"n must be a width of the table, got {n}")
     arrays = {}
-    compiled = compile_apart()
+    compiled, common = compile_apart(), from_settings(settings)
     for kind in np.unique(table["kind"][table["n"] == n]):
         seed = int(table["seed"][(table["n"] == n) & (table["kind"] == kind)].min())
-        student = certified_flow(n, seed, settings, compiled)[1].student
+        student = certified_flow(n, seed, common, compiled)[1].student
         arrays |= {f"W_{kind}": student.W, f"a_{kind}": student.a, f"seed_{kind}": seed}
     content = io.BytesIO()
     path = Path(path).resolve()
@@ -153,15 +178,13 @@ def save_end_points(path, table, settings, n):
         replace(path, content.getvalue())
 
 
-def certified_flow(n, seed, settings, compiled=True):
-    """(Flow, Certificate) of one flow of a table of these settings. compiled: may it be?"""
-    k = settings["k"]
-    kernel = getattr(kernels, settings["kernel"])
-    L = accelerator.loss(Network.orthonormal(k, k + 1), kernel, compiled)
-    start = glorot(np.random.default_rng([k, n, seed]), n, k + 1, settings["law"])
-    gradient_tol = settings["gradient_tol"]
+def certified_flow(n, seed, common, compiled=True):
+    """(Flow, Certificate) of one flow of this `Experiment`. compiled: may it be?"""
+    L = common.loss(compiled)
+    start = common.start(np.random.default_rng([common.k, n, seed]), n)
+    gradient_tol = common.gradient_tol
     while True:
-        flow = gradient_flow(L, start, gradient_tol, settings["rtol"])
+        flow = gradient_flow(L, start, gradient_tol, common.rtol)
         if flow.status == "interrupted":  # by Ctrl-C in this very process: no end, and no row
             raise KeyboardInterrupt
         certificate = certify(L, flow.student)
@@ -172,11 +195,10 @@ def certified_flow(n, seed, settings, compiled=True):
         gradient_tol *= 0.01
 
 
-def _row(n, seed, settings, flow, certificate):
-    kernel = getattr(kernels, settings["kernel"])
-    configuration = identify(certificate.student, settings["k"], kernel=kernel)
+def _row(n, seed, common, flow, certificate):
+    configuration = identify(common.loss(compiled=False), certificate.student)
     return dict(
-        k=settings["k"], n=n, seed=seed, law=settings["law"],
+        k=common.k, n=n, seed=seed, law=common.law,
         loss=float(flow.losses[-1]), gradient_norm=float(flow.gradient_norms[-1]),
         status=flow.status, end_time=float(flow.times[-1]),
         certificate=certificate.kind, smallest_eigenvalue=certificate.smallest_eigenvalue,
@@ -193,27 +215,19 @@ def _short(sizes):
 
 def _distinct(name, values, least):
     if isinstance(values, str) or not np.iterable(values):
-        raise ValueError(f"{name} must be integers, such as range(10) or [3, 5], got {values!r}")
+        raise ValueError(
+            f"{name} must be integers, such as range(10) or [3, 5], got {shown(values)}"
+        )
     values = [integer(name, value, least) for value in values]
     if len(set(values)) < len(values):
-        raise ValueError(f"{name} must be distinct, got {values}")
+        raise ValueError(f"{name} must be distinct, got {shown(values)}")
     return values
 
 
-def _settings(k, kernel, law, rtol, gradient_tol):
-    if getattr(kernels, kernel.name, None) is not kernel:
-        raise ValueError(
-            f"kernel must be one of lib.kernels, which every process can name, got {kernel!r}"
-        )
-    glorot(np.random.default_rng(0), 1, 1, law)  # refuses an unknown law before any process starts
-    rtol = real("rtol", rtol, 1e-11, 1e-4)
-    gradient_tol = real("gradient_tol", gradient_tol, 1e-14)
-    return dict(k=k, kernel=kernel.name, law=law, rtol=rtol, gradient_tol=gradient_tol)
-
-
-def _progress(futures, total, done):
+def _progress(stack, futures, total, done):
+    """The futures, with a bar where tqdm is installed, which ends its line when the stack does."""
     try:
         from tqdm import tqdm
     except ImportError:
         return futures
-    return tqdm(futures, total=total, initial=done, unit="flow", smoothing=0.0)
+    return stack.enter_context(tqdm(futures, total=total, initial=done, unit="flow", smoothing=0.0))

@@ -23,6 +23,8 @@ from typing import NamedTuple
 import numpy as np
 import scipy
 
+from lib.arguments import shown
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -31,7 +33,7 @@ except ImportError:  # Windows
 
 # The columns: what they mean is said at `sweep`.
 DTYPE = np.dtype([
-    ("k", int), ("n", int), ("seed", int), ("law", "U7"),
+    ("k", int), ("n", int), ("seed", int), ("law", "U40"),
     ("loss", float), ("gradient_norm", float), ("status", "U12"), ("end_time", float),
     ("certificate", "U14"), ("smallest_eigenvalue", float), ("newton_step", float),
     ("kind", "U17"), ("sizes", "U64"), ("steps", int), ("gradients", int), ("products", int),
@@ -70,15 +72,16 @@ def read(path):
     return _array(rows[run] for run in sorted(rows)), content.settings
 
 
-def load_sweep(kernel, k):
-    """The flows of a table that comes with the book.
+def load_sweep(source, k=None):
+    """The flows of a table: of one that comes with the book, or of a file that `sweep` wrote.
 
     Parameters
     ----------
-    kernel : str
-        ``'erf'`` (k = 10, 20, 50, 100) or ``'relu'`` (k = 6, 8, 10, 12, 20, 50).
+    source : str or pathlib.Path
+        The name of the file, without k; or the kernel of a table of the book: ``'erf'`` (k = 8,
+        10, 20, 50, 100) or ``'relu'`` (k = 6, 8, 10, 12, 20, 50).
     k : int
-        Teacher neurons.
+        Teacher neurons of a table of the book.
 
     Returns
     -------
@@ -96,7 +99,14 @@ def load_sweep(kernel, k):
     >>> len(table), int((table["kind"] == "copy-average").sum())
     (1000, 497)
     """
-    return read(data_file(f"sweep_{kernel}_k{k}.csv"))[0]
+    if k is not None:
+        return read(data_file(f"sweep_{source}_k{k}.csv"))[0]
+    if not isinstance(source, (str, os.PathLike)) or not Path(source).is_file():
+        raise ValueError(
+            f"source must be a file that sweep wrote, or a kernel of the book's tables with its k, "
+            f"as in load_sweep('erf', k=50), got {shown(source)}"
+        )
+    return read(source)[0]
 
 
 def data_file(name):

@@ -306,7 +306,7 @@ def assert_end_is_right(figure):
     n, k, start, end = figure.state("[figure.n, figure.k, [...figure.start], [...figure.flow.theta]]")
     L, start = PopulationLoss(Network.orthonormal(k), kernels.erf), Network.unravel(start, n, k)
     flow = gradient_flow(L, start)
-    kind = identify(flow.student, k).kind
+    kind = identify(L, flow.student).kind
     assert figure.text("end") == KINDS[kind]
     closed = {"copy-average": copy_average_loss([1] * (n - 1) + [k - n + 1])}
     closed["perturbed-copies"] = erf_perturbed_copies(k, n).loss if 2 <= n < k else math.nan

@@ -190,7 +190,7 @@ def test_losses_and_students_on_the_page_are_those_of_lib(look):
             assert found[name]["loss"] == pytest.approx(L(student), rel=1e-9), (k, n)
             wanted = student.ravel()
             assert found[f"{name}_theta"] == pytest.approx(wanted.tolist(), rel=1e-9, abs=1e-9 * np.abs(wanted).max())
-        assert found["bound"] == pytest.approx(loss_lower_bound(Network.orthonormal(k), n, kernels.erf), rel=1e-7)
+        assert found["bound"] == pytest.approx(loss_lower_bound(L, n), rel=1e-7)
         assert found["bound"] == pytest.approx((k - n) * (1 / 3 - 1 / math.pi), rel=1e-9)
         assert min(found["average"]["loss"], found["copies"]["loss"]) > found["bound"]
 
@@ -300,7 +300,7 @@ def test_watch_one_flow(tour):
         figure.wait("figure.end")
         start, end = figure.state("[[...figure.start], [...figure.flow.theta]]")
         student = gradient_flow(L, Network.unravel(start, 6, 8)).student
-        kind = identify(student, 8).kind
+        kind = identify(L, student).kind
         assert figure.text("end") == kind.replace("perturbed-copies", "perturbed copies")
         assert L(Network.unravel(end, 6, 8)) == pytest.approx(L(student), rel=1e-9)
         assert figure.number("loss") == pytest.approx(L(student), rel=1e-3)

@@ -3,6 +3,7 @@
 import datetime
 import decimal
 import fractions
+import re
 
 import numpy as np
 import pytest
@@ -20,17 +21,20 @@ from lib import (
     copy_average_like,
     copy_average_loss,
     copy_average_spectrum,
+    explore,
     glorot,
     gradient_flow,
     identify,
     kernels,
+    loss_lower_bound,
     one_neuron,
     partitions,
     perturbed_copies,
     perturbed_copies_spectrum,
     phase_boundaries,
+    sweep,
 )
-from lib.arguments import finite_array, instance, integer, real, shown
+from lib.arguments import finite_array, first_argument, instance, integer, real, shown, whole_number
 from lib.classroom.mlpgradientflow import read_training
 
 
@@ -181,6 +185,49 @@ def test_instances_of_one_class_or_of_several():
         instance("x", "text", (int, float))
 
 
+@pytest.mark.parametrize(
+    ("call", "hint"),
+    [
+        (lambda: glorot(0, 2, 3), "rng must be a Generator, got 0: np.random.default_rng(0) is one"),
+        (lambda: glorot(np.random, 2, 3), "Generator, got "),
+        (lambda: PopulationLoss(Network.orthonormal(2), "relu"), "kernels.erf is one, as are relu, gelu, tanh"),
+        (lambda: PopulationLoss(np.eye(300), kernels.erf), "of float64, shape (300, 300): Network(W, a) is one"),
+        (lambda: gradient_flow(Network.orthonormal(2), None), "PopulationLoss(teacher, kernels.erf) is one"),
+        (lambda: sweep(2, 5, 1), "widths must be integers, such as range(10) or [3, 5], got 5"),
+        (lambda: sweep(2, [1, 1] * 5000, 1), "widths must be distinct, got [1, 1, 1, 1, 1, 1, ...]"),
+        (lambda: explore.kernel("erff"), "name must be one of erf, relu, gelu, tanh, sigmoid, softplus, got 'erff'"),
+    ],
+)
+def test_messages_say_what_to_type_and_dump_no_array(call, hint):
+    with pytest.raises(ValueError, match=re.escape(hint)) as raised:
+        call()
+    assert len(str(raised.value)) < 200
+
+
+def test_a_whole_number_may_be_a_float():
+    assert whole_number("samples", 1e5, 2) == whole_number("samples", np.float32(1e5), 2) == 100_000
+    with pytest.raises(ValueError, match="samples must be at most"):
+        whole_number("samples", 10**400, 2)
+    for value in (1.5, np.nan, np.inf, "3", True):
+        with pytest.raises(ValueError, match=f"samples must be an integer, got {value!r}"):
+            whole_number("samples", value, 2)
+    for value, message in [(1.0, "at least 2, got 1"), (1e300, "at most")]:
+        with pytest.raises(ValueError, match=f"samples must be {message}"):
+            whole_number("samples", value, 2)
+
+
+def test_a_first_argument_may_be_named_and_the_rest_is_checked():
+    @first_argument("x", (int, str), "twice(x, y=1)")
+    def twice(x, y=1):
+        return 2 * x * y
+
+    assert twice(3) == twice(x=3) == twice(x=1, y=3) == 6 and twice("a") == "aa"
+    with pytest.raises(ValueError, match=r"x must be a int and come first, as in twice\(x, y=1\), got 1.5"):
+        twice(1.5)
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'z': a call is like twice\(x, y=1\)"):
+        twice(1, z=2)
+
+
 def test_dimensions_are_counted():
     assert finite_array("x", [[1.0, 2.0]], ndim=2).shape == (1, 2) and finite_array("x", 1.0, ndim=0).shape == ()
     for value, ndim, shape in ((1.0, 1, r"\(\)"), ([1.0], 0, r"\(1,\)"), ([[1.0]], 1, r"\(1, 1\)")):
@@ -285,7 +332,12 @@ FUNCTIONS = {
     ),
     "callback": (lambda f: gradient_flow(LOSS, START, max_steps=0, callback=f), JUNK),
     "glorot": (glorot, RNGS, INTEGERS, JUNK, st.sampled_from(["normal", "uniform"]) | JUNK),
-    "identify": (identify, NETWORKS | JUNK, st.none() | JUNK, st.just(0.05) | JUNK, KERNELS),
+    "identify": (identify, st.sampled_from([LOSS, RELU]) | JUNK, NETWORKS | JUNK, st.just(0.05) | JUNK),
+    "identify for any teacher": (
+        lambda teacher, kernel, student: identify(PopulationLoss(teacher, kernel), student), NETWORKS, KERNELS, NETWORKS
+    ),
+    "sums": (lambda u, v, c: c * u - v / 3, NETWORKS, NETWORKS, FLOATS),
+    "loss_lower_bound": (loss_lower_bound, st.sampled_from([LOSS, RELU]) | JUNK, INTEGERS | JUNK),
     "one_neuron": (one_neuron, KERNELS, JUNK),
     "copy_average": (copy_average, st.lists(INTEGERS, max_size=3) | JUNK, st.none() | JUNK),
     "copy_average_loss": (copy_average_loss, st.lists(INTEGERS, max_size=3) | JUNK),

@@ -48,7 +48,7 @@ def every_result():
         "Snapshots": flow.snapshots,
         "Counts": flow.counts,
         "Certificate": certify(L, copy_average([1, 3], d=5)),
-        "Configuration": identify(copy_average([1, 3]), 4),
+        "Configuration": identify(PopulationLoss(Network.orthonormal(4), kernels.erf), copy_average([1, 3])),
         "OneNeuron": one_neuron(kernels.erf, 3),
         "Blocks": copy_average_spectrum(7, 3) + perturbed_copies_spectrum(7, 3),
         "PhaseBoundaries": phase_boundaries(50),
@@ -92,7 +92,8 @@ def test_a_result_stays_what_it_is(name, way):
 @pytest.mark.parametrize("way", WAYS)
 def test_a_copied_kernel_names_the_same_configuration(way):
     student = copy_average([1, 1, 4])
-    assert identify(student, 6, kernel=WAYS[way](kernels.erf)).kind == "copy-average"
+    L = PopulationLoss(Network.orthonormal(6), WAYS[way](kernels.erf))
+    assert identify(L, student).kind == "copy-average"
 
 
 def check_loss(L, again):

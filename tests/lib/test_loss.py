@@ -366,11 +366,11 @@ def test_relu_has_a_gradient_at_a_neuron_that_is_all_zero():
         (lambda loss: loss.gradient(np.ones(3)), "student must be a Network, got array"),
         (lambda loss: loss.hessian(Network.orthonormal(4)), "student must have the teacher's input dimension 3, got 4"),
         (lambda loss: loss.hessian_operator(None), "student must be a Network, got None"),
-        (lambda loss: loss.monte_carlo(loss.teacher, 0, 100), "rng must be a Generator, got 0"),
+        (lambda loss: loss.monte_carlo(loss.teacher, 0, 100), "rng must be a Generator, got 0: np.random.default_rng"),
         (lambda loss: loss.monte_carlo(loss.teacher, np.random.default_rng(0), 1), "samples must be at least 2, got 1"),
         (
-            lambda loss: loss.monte_carlo(loss.teacher, np.random.default_rng(0), 1e4),
-            "samples must be an integer, got 10000.0",
+            lambda loss: loss.monte_carlo(loss.teacher, np.random.default_rng(0), 10000.5),
+            "samples must be an integer, got 10000.5",
         ),
         (lambda loss: PopulationLoss(np.eye(3), kernels.erf), "teacher must be a Network, got array"),
         (lambda loss: PopulationLoss(loss.teacher, "erf"), "kernel must be a Kernel, got 'erf'"),
@@ -379,3 +379,9 @@ def test_relu_has_a_gradient_at_a_neuron_that_is_all_zero():
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call(PopulationLoss(Network.orthonormal(3), kernels.erf))
+
+
+def test_a_whole_number_of_samples_may_be_a_float():
+    loss = PopulationLoss(Network.orthonormal(3), kernels.erf)
+    found = [loss.monte_carlo(Network.orthonormal(1, 3), np.random.default_rng(0), n) for n in (1e4, 10_000)]
+    assert found[0] == found[1]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from cases import ALL_KERNELS, random_network
 
-from lib import Network, kernels
+from lib import Network, PopulationLoss, kernels
 from lib.networks import split
 
 
@@ -83,6 +83,96 @@ def test_split_undoes_ravel_for_one_vector_and_for_many():
     W, a = split(many, 2, 3)
     assert W.shape == (5, 2, 3) and (W[4] == net.W + 4.0).all() and (a[4] == net.a + 4.0).all()
     assert split(many[:0], 2, 3)[0].shape == (0, 2, 3) and np.shares_memory(W, many)
+
+
+def test_networks_of_one_shape_are_vectors():
+    """Witness: the same operations on all weights as one vector."""
+    rng = np.random.default_rng(1)
+    u, v = random_network(rng, 3, 4), random_network(rng, 3, 4)
+    for found, expected in [
+        (u + v, u.ravel() + v.ravel()),
+        (u - v, u.ravel() - v.ravel()),
+        (-u, -u.ravel()),
+        (2 * u, 2 * u.ravel()),
+        (u * np.float64(0.3), u.ravel() * 0.3),
+        (np.float64(0.3) * u, u.ravel() * 0.3),
+        (np.int64(3) * u, 3 * u.ravel()),
+        (u / 4, u.ravel() / 4),
+    ]:
+        assert type(found) is Network and found.W.shape == (3, 4)
+        np.testing.assert_array_equal(found.ravel(), expected)
+    L = PopulationLoss(Network.orthonormal(4), kernels.erf)
+    assert L(u - 1e-3 * L.gradient(u)) < L(u) < L(u + 1e-3 * L.gradient(u))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [lambda u: u + 1, lambda u: 1 + u, lambda u: u - 1.0, lambda u: u * u, lambda u: u * "2", lambda u: u / u,
+     lambda u: 1 / u, lambda u: np.ones(2) * u, lambda u: u * np.ones(2), lambda u: np.ones(3) + u],
+)  # fmt: skip
+def test_what_has_no_meaning_is_refused(call):
+    with pytest.raises(TypeError):
+        call(Network.orthonormal(2, 3))
+
+
+def test_sums_of_other_shapes_and_beyond_float64_are_refused():
+    with pytest.raises(ValueError, match=r"one shape, got Network\(n=2, d=3\) and Network\(n=2, d=2\)"):
+        Network.orthonormal(2, 3) + Network.orthonormal(2)
+    with pytest.raises(ValueError, match="W must be finite"), np.errstate(over="ignore"):
+        1e308 * Network([[10.0]], [0.0])
+    for call in (lambda net: net / 0, lambda net: np.inf * net, lambda net: 10**400 * net, lambda net: net * np.nan):
+        with pytest.raises(ValueError, match="(factor|divisor) must"):
+            call(Network.orthonormal(2))
+
+
+def test_equality_is_that_of_all_weights():
+    net, same = Network([[0.0, 1.0]], [2.0]), Network([[-0.0, 1.0]], [2])
+    assert net == same and hash(net) == hash(same) and {net: 1}[same] == 1
+    others = [Network([[0.0, 1.0]], [2 + 1e-15]), Network([[1e-300, 1.0]], [2.0]), Network([[0.0], [1.0]], [2.0, 2.0])]
+    assert all(net != other for other in others) and net != "net" and net is not None
+    assert len({net, same, *others}) == 4
+
+
+def test_a_network_is_saved_and_loaded_to_the_last_bit(tmp_path):
+    for name in ("net.npz", "net", "net.weights"):
+        net = random_network(np.random.default_rng(2), 3, 4)
+        net.save(tmp_path / name)
+        again = Network.load(str(tmp_path / name))
+        assert again == net and not again.W.flags.writeable
+    with np.load(tmp_path / "net.npz") as arrays:
+        np.testing.assert_array_equal(arrays["W"], net.W)
+
+
+def written(path, what):
+    with open(path, "wb") as file:
+        what(file)
+    return path
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        lambda file: file.write(b"W,a\n1,2\n"),
+        lambda file: None,
+        lambda file: np.save(file, np.eye(2)),
+        lambda file: np.savez(file, W=np.eye(2)),
+        lambda file: np.savez(file, W=np.eye(2), a=np.ones(2), b=np.ones(2)),
+        lambda file: np.savez(file, W=np.array([{}]), a=np.ones(1)),
+        lambda file: file.write(b"PK\x03\x04 and so on"),
+        lambda file: pickle.dump(Network.orthonormal(2), file),
+    ],
+)
+def test_other_files_are_refused(tmp_path, what):
+    with pytest.raises(ValueError, match="path must be a file of Network.save, with arrays W and a alone, got .*other"):
+        Network.load(written(tmp_path / "other", what))
+
+
+def test_a_file_of_wrong_weights_names_them(tmp_path):
+    path = written(tmp_path / "net.npz", lambda file: np.savez(file, W=np.eye(2), a=np.ones(3)))
+    with pytest.raises(ValueError, match="a must have one entry for each of the 2 rows of W"):
+        Network.load(path)
+    with pytest.raises(FileNotFoundError):
+        Network.load(tmp_path / "missing.npz")
 
 
 @pytest.mark.parametrize(

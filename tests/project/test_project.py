@@ -60,6 +60,16 @@ def test_targets_are_phony():
     assert set(re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE).group(1).split()) == TARGETS
 
 
+def test_no_installation_is_silent():
+    """pip works for half a minute without a word: before each of its runs a line says what is being done."""
+    targets = sorted(set(re.findall(r"^(\.venv/\.installed[a-z-]*):", MAKEFILE, re.MULTILINE)))
+    command = ["make", "--dry-run", "--always-make", *targets]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    runs = [line for line in said.splitlines() if "pip install" in line]
+    assert len(runs) == len(targets) > 5
+    assert all(re.match('echo "Installing packages for .* into .venv: a minute or so .*"; ', line) for line in runs)
+
+
 def test_make_test_all_is_make_test_and_what_it_leaves_out():
     runs = []
     for target in ("test", "test-all"):

@@ -229,6 +229,23 @@ def test_spectrum_against_the_dense_hessian(shown, k, n):
     assert shown(explore.spectrum, k, n) == pytest.approx(smallest, rel=1e-6, abs=1e-11)
 
 
+@pytest.mark.parametrize(
+    ("figure", "arguments", "taken"),
+    [
+        (explore.spectrum, (4, 199), 3),
+        (explore.two_kinds, ("relu", 4, 9), 3),
+        (explore.sharings, (4, 9), 4),
+        (explore.flow, (2, 9), 2),
+    ],
+)
+def test_a_width_that_has_no_figure_is_said_to_be_replaced(shown, figure, arguments, taken):
+    shown(figure, *arguments)
+    notice = f"n = {taken}, the largest here, in place of {arguments[-1]}\n"
+    assert shown.sentence.startswith(notice)
+    shown(figure, *arguments[:-1], taken)
+    assert "in place of" not in shown.sentence
+
+
 def test_spectrum_of_a_million(shown):
     assert all(value > 0 for value in shown(explore.spectrum, 10**6, 500_000))
 

@@ -104,7 +104,7 @@ def test_a_thousand_teachers_are_not_flat(n):
     noise = np.random.default_rng(0).standard_normal(theta.size) / np.sqrt(theta.size)
     found = certify(L, Network.unravel(theta + 1e-8 * noise, n, 1001))
     assert found.kind == "strict minimum" and found.bounded == (n == 2)
-    named, exact = identify(found.student, 1000), exact_smallest("copy-average", 1000, n)
+    named, exact = identify(L, found.student), exact_smallest("copy-average", 1000, n)
     assert named[:2] == ("copy-average", (1,) * (n - 1) + (1001 - n,)) and named.deviation < 1e-4
     assert exact > 0.0 and abs(found.smallest_eigenvalue / exact - 1.0) < 1e-4
 

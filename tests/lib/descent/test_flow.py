@@ -318,3 +318,12 @@ def test_bad_arguments_are_named(call, message):
     L, student = problem(3, 2, 0)
     with pytest.raises(ValueError, match=message):
         call(L, student)
+
+
+def test_results_have_a_short_text():
+    L, student = problem(3, 2, 0)
+    flow = gradient_flow(L, student, snapshot_times=np.linspace(0.0, 10.0, 50), max_steps=1e3)
+    text = repr(flow)
+    assert len(text) < 150 and "converged" in text and repr(flow.student) in text
+    assert f"{flow.counts.steps} steps" in text and f"{flow.losses[-1]:.6g}" in text
+    assert repr(flow.snapshots) == "<50 snapshots>" and len(repr(certify(L, flow.student))) < 250

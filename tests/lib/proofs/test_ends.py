@@ -9,6 +9,7 @@ from scipy.special import erf
 
 from lib import Network, PopulationLoss, copy_average, kernels, perturbed_copies
 from lib.proofs import ends
+from lib.sweeps.experiment import from_settings
 from lib.sweeps.run import certified_flow
 from lib.sweeps.table import read
 
@@ -93,7 +94,7 @@ def test_ends_of_flows_are_proven_minima():
 @pytest.mark.parametrize(("k", "n", "seed"), [(20, 2, 0), (50, 25, 6)])
 def test_a_flow_stops_outside_the_ball_that_its_polished_end_lies_in(k, n, seed):
     _, settings = read(ROOT / "book" / "data" / f"sweep_erf_k{k}.csv")
-    flow, certificate = certified_flow(n, seed, settings)
+    flow, certificate = certified_flow(n, seed, from_settings(settings))
     stopped, polished = (ends.nearest_minimum(net, k) for net in (flow.student, certificate.student))
     assert not stopped.proven and polished.proven and stopped.kind == polished.kind
 

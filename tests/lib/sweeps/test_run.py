@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from guards import ROOT
 from scipy.optimize import minimize
+from sweeping import in_process, said, wait_for
 
 from lib import (
     Network,
@@ -30,6 +31,7 @@ from lib import (
 from lib.fast import accelerator
 from lib.sweeps import __main__ as command_line
 from lib.sweeps import run
+from lib.sweeps.experiment import from_settings
 from lib.sweeps.table import DTYPE, read
 
 pytestmark = pytest.mark.usefixtures("compiled_apart")
@@ -43,23 +45,7 @@ COMMITTED = {
 }
 RELU_SEEDS = {6: 20, 8: 100, 10: 20, 12: 100, 20: 20, 50: 10}
 RELU_UNNAMED = {50: [(50, 7)]}  # k: (n, seed); beside copies and flipped copies one neuron that copies nobody
-PROGRESS = re.compile(r" *\d+%\|.*\[.*flow.*\] *$")
-SMALL = dict(k=6, widths=[2, 4], seeds=range(3))
-
-
-def in_process():
-    """An executor that works in this thread, one flow after the other."""
-
-    class Now(concurrent.futures.Executor):
-        def submit(self, function, /, *arguments, **options):
-            future = concurrent.futures.Future()
-            try:
-                future.set_result(function(*arguments, **options))
-            except Exception as error:
-                future.set_exception(error)
-            return future
-
-    return Now()
+SMALL = dict(L=6, widths=[2, 4], seeds=range(3))
 
 
 @pytest.fixture(scope="module")
@@ -156,13 +142,6 @@ def start(*arguments, **options):
     return subprocess.Popen(command, start_new_session=True, **options)
 
 
-def wait_for(condition):
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def group_is_alive(group):
     try:
         os.killpg(group, 0)
@@ -175,8 +154,8 @@ def group_is_alive(group):
 KILLS = """
 import os, signal, sys, time
 from pathlib import Path
-sys.path.insert(0, {folder!r})
-from test_run import in_process
+from sweeping import in_process
+from lib.fast import accelerator
 from lib.sweeps import run
 from lib.sweeps.table import read
 
@@ -190,7 +169,7 @@ def child(path):
     return pid
 
 run.compile_apart()  # once for all
-run.accelerator._compiled_loss()
+accelerator._compiled_loss()
 begin = time.monotonic()
 assert os.waitpid(child(path.with_name("whole.csv")), 0)[1] == 0
 whole = time.monotonic() - begin
@@ -215,7 +194,7 @@ def test_killed_at_twenty_random_moments(tmp_path):
     if not hasattr(os, "fork"):
         pytest.skip("needs fork")
     moments = np.random.default_rng(20).uniform(0.0, 0.2, 20).tolist()
-    code = KILLS.format(folder=str(Path(__file__).parent), path=str(tmp_path / "table.csv"), moments=moments)
+    code = KILLS.format(path=str(tmp_path / "table.csv"), moments=moments)
     path = os.pathsep.join(str(ROOT / folder) for folder in ("tools", "tests/helpers"))  # as pyproject.toml has it
     environment = os.environ | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
@@ -271,8 +250,8 @@ def test_ctrl_c_ends_in_one_line_and_waits_for_no_flow(tmp_path):
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 130
-        said = [line for line in errors.replace("\r", "\n").splitlines() if line.strip() and not PROGRESS.match(line)]
-        assert said == ["python -m lib.sweeps: interrupted; the same command goes on with the flows that are missing"]
+        goes_on = "interrupted; the same command goes on with the flows that are missing"
+        assert said(errors) == ["python -m lib.sweeps: " + goes_on]
         wait_for(lambda: not group_is_alive(process.pid))
         assert before <= rows(path) < fewer
     assert len(read(path)[0]) > 0
@@ -280,22 +259,28 @@ def test_ctrl_c_ends_in_one_line_and_waits_for_no_flow(tmp_path):
 
 def test_a_script_without_a_guard_is_told(tmp_path):
     script = tmp_path / "script.py"
-    script.write_text("from lib import kernels, sweep\nsweep(2, [1], [0, 1], kernels.relu)\n")
+    script.write_text(f"from lib import *\n{RELU_TWO}\nsweep(L, [1], [0, 1])\n")
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, cwd=ROOT)
-    assert done.returncode == 1 and 'below `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
-    assert done.stderr.count("Traceback") == 1 and len(done.stderr.splitlines()) < 20
+    (line,) = said(done.stderr)
+    assert done.returncode == 1 and 'call sweep below `if __name__ == "__main__":`' in line
+
+
+RELU_TWO = "L = PopulationLoss(Network.orthonormal(2, 3), kernels.relu)"
 
 
 def die(*arguments, **options):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+RELU = PopulationLoss(Network.orthonormal(2, 3), kernels.relu)
+
+
 def test_a_worker_that_dies_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(run, "flow_row", die)
     with pytest.raises(RuntimeError, match="a process of the sweep died, .* the same call goes on"):
-        run.sweep(2, [1], [0], kernels.relu, path=tmp_path / "table.csv")
+        run.sweep(RELU, [1], [0], path=tmp_path / "table.csv")
     monkeypatch.undo()
-    assert len(run.sweep(2, [1], [0], kernels.relu, executor=in_process(), path=tmp_path / "table.csv")) == 1
+    assert len(run.sweep(RELU, [1], [0], executor=in_process(), path=tmp_path / "table.csv")) == 1
 
 
 def command(capsys, *arguments):
@@ -440,17 +425,21 @@ def test_an_mpi_pool_makes_the_same_table(tmp_path, small_table):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (dict(k=2.0, widths=[1], seeds=[0]), "k must be an integer, got 2.0"),
-        (dict(k=2, widths=[0], seeds=[0]), "widths must be at least 1, got 0"),
-        (dict(k=2, widths=[1], seeds=[-1]), "seeds must be at least 0, got -1"),
-        (dict(k=2, widths=[1], seeds=10), "seeds must be integers, such as range\\(10\\) or \\[3, 5\\], got 10"),
-        (dict(k=2, widths="1-2", seeds=[0]), "widths must be integers, such as range.* got '1-2'"),
-        (dict(k=2, widths=[1], seeds=[0], path=5), "path must be the name of a file, got 5"),
-        (dict(k=2, widths=[1], seeds=[0], rtol="small"), "rtol must be a number, got 'small'"),
-        (dict(k=2, widths=[1], seeds=[0], gradient_tol=-1), "gradient_tol must be a number between .*, got -1"),
-        (dict(k=2, widths=[1], seeds=[3, 3]), "seeds must be distinct, got \\[3, 3\\]"),
-        (dict(k=2, widths=[1], seeds=[0], kernel="erf"), "kernel must be a Kernel, got 'erf'"),
-        (dict(k=2, widths=[1], seeds=[0], law="cauchy"), "law must be 'normal' or 'uniform', got 'cauchy'"),
+        (dict(L=0, widths=[1], seeds=[0]), "k must be at least 1, got 0"),
+        (dict(L=2.0, widths=[1], seeds=[0]), "L must be a PopulationLoss and come first, as in sweep.Pop.*, got 2.0"),
+        (dict(L=2, widths=[0], seeds=[0]), "widths must be at least 1, got 0"),
+        (dict(L=2, widths=[1], seeds=[-1]), "seeds must be at least 0, got -1"),
+        (dict(L=2, widths=10, seeds=[0]), "widths must be integers, such as range\\(10\\) or \\[3, 5\\], got 10"),
+        (dict(L=2, widths=[1], seeds=0), "seeds must be at least 1, got 0"),
+        (dict(L=2, widths=[1], seeds="10"), "seeds must be integers, such as range.* got '10'"),
+        (dict(L=2, widths="1-2", seeds=[0]), "widths must be integers, such as range.* got '1-2'"),
+        (dict(L=2, widths=[1], seeds=[0], path=5), "path must be the name of a file, got 5"),
+        (dict(L=2, widths=[1], seeds=[0], rtol="small"), "rtol must be a number, got 'small'"),
+        (dict(L=2, widths=[1], seeds=[0], gradient_tol=-1), "gradient_tol must be a number between .*, got -1"),
+        (dict(L=2, widths=[1], seeds=[3, 3]), "seeds must be distinct, got \\[3, 3\\]"),
+        (dict(L=2, widths=[1], seeds=[0], init=kernels.relu), "the kernel belongs to the loss, sweep.PopulationLoss"),
+        (dict(L=2, widths=[1], seeds=[0], init="cauchy"), "law must be 'normal' or 'uniform', got 'cauchy'"),
+        (dict(L=2, widths=[1], seeds=[0], init=lambda rng, n, d: 1), "Network of n = 2 .* d = 3 inputs, got 1"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):
@@ -463,7 +452,7 @@ def test_a_file_of_other_settings_is_refused(tmp_path):
     run.sweep(3, [1], [0], executor=in_process(), path=path)
     before = path.read_bytes()
     with pytest.raises(ValueError, match="path must hold flows of the same settings"):
-        run.sweep(3, [1], [0], executor=in_process(), path=path, law="uniform")
+        run.sweep(3, [1], [0], executor=in_process(), path=path, init="uniform")
     assert path.read_bytes() == before
     path.write_text("my notes\n")
     with pytest.raises(ValueError, match="path must be a table of lib.sweep, got a file that begins 'my notes"):
@@ -493,7 +482,7 @@ def test_committed_rows_are_reproduced(k):
     rng, kinds = np.random.default_rng(0), []
     for rows in np.array_split(table[table["certificate"] == "strict minimum"], COMMITTED[k][-1]):
         row = rng.choice(rows)
-        again = run.flow_row(int(row["n"]), int(row["seed"]), settings)
+        again = run.flow_row(int(row["n"]), int(row["seed"]), from_settings(settings))
         assert abs(again["loss"] - row["loss"]) < 1e-9, row
         assert (again["kind"], again["sizes"], again["certificate"]) == (row["kind"], row["sizes"], row["certificate"])
         kinds.append(again["kind"])
@@ -513,7 +502,7 @@ def test_a_flow_that_slows_down_at_a_saddle_is_followed_beyond():
     found = certify(L, flow.student)
     assert flow.status == "converged" and found.kind == "not critical"
     assert found.smallest_eigenvalue < -1e-7
-    again = run.flow_row(49, 9, settings)
+    again = run.flow_row(49, 9, from_settings(settings))
     assert (again["kind"], again["certificate"]) == (row["kind"], "strict minimum")
     assert again["status"] == "converged" and abs(again["loss"] - row["loss"]) < 1e-9
 
@@ -531,7 +520,7 @@ def test_committed_end_points():
         for kind in ("copy-average", "perturbed-copies"):
             student = Network(arrays[f"W_{kind}"], arrays[f"a_{kind}"])
             row = table[(table["n"] == 25) & (table["seed"] == arrays[f"seed_{kind}"])][0]
-            assert identify(student, 50).kind == row["kind"] == kind
+            assert identify(L, student).kind == row["kind"] == kind
             assert abs(L(student) - row["loss"]) < 1e-9
             assert np.linalg.norm(L.gradient(student).ravel()) < 1e-10
 
@@ -581,7 +570,7 @@ def test_committed_relu_rows_are_reproduced(k):
     table, settings = relu_table(k)
     rng = np.random.default_rng(k)
     for row in table[rng.choice(len(table), 4, replace=False)]:
-        again = run.flow_row(int(row["n"]), int(row["seed"]), settings)
+        again = run.flow_row(int(row["n"]), int(row["seed"]), from_settings(settings))
         assert abs(again["loss"] - row["loss"]) < 1e-9, row
         names = ("status", "kind", "sizes", "certificate")
         assert [again[name] for name in names] == [str(row[name]) for name in names]
@@ -611,7 +600,7 @@ def test_no_move_lowers_a_committed_relu_minimum(k):
     strict = table[table["certificate"] == "strict minimum"]
     for rows in (dead, flat, strict):
         for row in rng.choice(rows, min(len(rows), 2), replace=False):
-            _, found = run.certified_flow(int(row["n"]), int(row["seed"]), settings)
+            _, found = run.certified_flow(int(row["n"]), int(row["seed"]), from_settings(settings))
             W, a = found.student.W, found.student.a
             lowest, zero = angular_loss(W, a, k), ~W.any(axis=1)
             assert abs(lowest - row["loss"]) < 1e-9 and zero.sum() == found.dead, row
@@ -664,7 +653,7 @@ def test_committed_relu_minima_have_the_zero_modes_of_their_names(k):
     for certificate in ("strict minimum", "flat minimum"):
         rows = narrow[narrow["certificate"] == certificate]
         for row in rng.choice(rows, min(len(rows), 2), replace=False):
-            student = run.certified_flow(int(row["n"]), int(row["seed"]), settings)[1].student
+            student = run.certified_flow(int(row["n"]), int(row["seed"]), from_settings(settings))[1].student
             living = student.W.any(axis=1)
             assert (student.a[~living] < 0.0).all(), row
             ratio = np.sqrt(np.abs(student.a[living]) / np.linalg.norm(student.W[living], axis=1))
