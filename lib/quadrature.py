@@ -1,0 +1,495 @@
+"""E[f(X) f(Y)] and its derivatives for a function f that is known by its values alone.
+
+(X, Y) is Gaussian with covariance [[p, s], [s, q]]. Two rules share the work:
+
+- Mehler's series ``sum_m c_m(p) c_m(q) rho^m``, with ``c_m(p) = E f(sqrt(p) Z) he_m(Z)`` in
+  normalised Hermite polynomials (Mehler 1866). A coefficient belongs to one neuron, so a pair of
+  neurons costs one sum. What the sum leaves out is bounded by Cauchy and Schwarz: at most
+  ``rho^M`` times the two tails, which Parseval's identity gives.
+- Where that bound is too large, at nearly parallel vectors that are long or under an f with kinks,
+  a rule in the plane, in the sum and the difference of X / sqrt(p) and Y / sqrt(q): the lines on
+  which kinks lie cut both directions into intervals on which everything is smooth.
+
+Derivatives in s and p are expectations of products of derivatives of f (Price 1958). The series has
+them in its coefficients; the plane takes f' and f'' from Chebyshev polynomials on panels, and the
+jumps of f' at the kinks.
+"""
+
+import functools
+
+import numpy as np
+from numpy.polynomial import chebyshev
+from scipy import special
+
+TERMS = 256  # of the series
+_LEVELS = (16, 32, 64, 128, TERMS)
+_REACH, _PLANE_REACH = 12.5, 9.5  # in standard deviations: beyond them float64 has nothing left
+_LEFT_OUT = 1e-14  # of the product of two norms: what a series may leave out
+_DEGREE = 17  # on a panel
+_FINEST = 5  # times a rule may be made twice as fine
+_DERIVATIVES = ((0,), (0, 1, 2), (0, 1, 2, 3, 4))  # that a value, a jet, a Hessian takes
+_OF_JET = (((0, 0), 1.0), ((1, 1), 1.0), ((2, 0), 0.5))
+_RULES = [special.roots_legendre(count) for count in (12, 24, 40)]
+_WIDTHS = (1.0, 4.0)  # of intervals that the smaller rules are good for
+# A value, (value, g_s, g_p) and (g_ss, g_sp, g_pp): derivatives of f at X and at Y, and a factor.
+_PRODUCTS = (_OF_JET[:1], _OF_JET, (((2, 2), 1.0), ((3, 1), 0.5), ((4, 0), 0.25)))
+
+
+class Expectation:
+    """E[f(X) f(Y)] for X and Y of standard deviations up to `largest`.
+
+    Parameters
+    ----------
+    f : callable
+        Of arrays, elementwise; continuous, and smooth but for the kinks.
+    kinks : array (J,)
+        Where f' or a higher derivative jumps, in increasing order.
+    largest, tolerance : float
+
+    Attributes
+    ----------
+    error : float
+        Estimated, relative to ``sqrt(E[f(X)^2] E[f(Y)^2])``.
+    """
+
+    def __init__(self, f, kinks, largest, tolerance):
+        self._f = f
+        self._kinks = kinks
+        self.largest = largest
+        self._panels = Panels(self.values, kinks, _REACH * largest)
+        self.kinked = bool(np.any(kinks == 0.0))
+        self._jumps = self._panels.jumps(1)
+        self._refine(tolerance)
+        self._near_zero()
+        self.error = max(self.error, self._disagreement())
+        if not self.error <= tolerance:
+            self._refuse(self.error, tolerance)
+
+    def values(self, y):
+        with np.errstate(all="ignore"):
+            return np.asarray(self._f(y), dtype=np.float64)
+
+    def _refuse(self, error, tolerance):
+        raise ValueError(
+            f"f must be integrated to tolerance = {tolerance:g} for |w| up to largest = "
+            f"{self.largest:g}, got an error estimate of {error:.1e}: a smaller largest or a "
+            "larger tolerance may do"
+        )
+
+    def _refine(self, tolerance):
+        """Make the rules as fine as f needs them for the longest vector, and estimate the error."""
+        longest = np.array([self.largest])
+        self._fineness = 0
+        coarse = self._coefficients(longest)
+        for _ in range(_FINEST):
+            self._fineness += 1
+            fine = self._coefficients(longest)
+            square = fine[1][0]
+            if not np.isfinite(square) or self._beyond() > 1e-15 * square:
+                raise ValueError(
+                    "f must be square-integrable against the Gaussian of standard deviation "
+                    f"largest = {self.largest:g}, got E f^2 = {square:g} with weight beyond "
+                    f"{_PLANE_REACH:g} deviations; a smaller largest may do"
+                )
+            scale = np.sqrt(square) if square else 1.0
+            difference = np.abs(fine[0] - coarse[0]).max() / scale
+            self.error = float(max(difference, abs(square - coarse[1][0]) / scale**2))
+            if self.error < 1e-13:
+                break
+            coarse = fine
+        if not self.error <= tolerance:
+            self._refuse(self.error, tolerance)
+        # The coarser of the last two was good enough already.
+        self._fineness = max(0, self._fineness - 1)
+
+    def _beyond(self):
+        """The part of E f^2, at the longest vector, beyond the reach of the rule in the plane."""
+        z = np.linspace(_PLANE_REACH, _REACH, 200)
+        squares = self.values(self.largest * z) ** 2 + self.values(-self.largest * z) ** 2
+        return np.sum(squares * _density(z)) * (z[1] - z[0])
+
+    def _near_zero(self):
+        """The series in p - p_0 of the coefficients of vectors shorter than sqrt(p_0)."""
+        self._short = 0.0
+        if self.kinked:
+            return
+        short = 0.5
+        if len(self._kinks):
+            short = min(short, np.abs(self._kinks).min() / _REACH)
+        while short > 1e-3:
+            z, weights, hermite = _smooth_rule(0)
+            values = self.values(short * z)
+            c = hermite @ values
+            used = np.flatnonzero(np.abs(c) > 1e-15 * np.sqrt(values**2 @ weights))
+            if not len(used) or used[-1] < 3 * TERMS // 4:
+                break
+            short /= 2.0
+        else:
+            raise ValueError(
+                "f must vary slowly enough near 0 to be a polynomial there, got one that does not "
+                f"for |y| up to {_REACH * short:.1e}"
+            )
+        self._short = short
+        last = used[-1] + 1 if len(used) else 1
+        powers = np.arange((last + 1) // 2)
+        self._about_short = np.zeros((len(powers), TERMS))
+        for m in range(last):
+            j = powers[m + 2 * powers < last]
+            logs = 0.5 * (special.gammaln(m + 2 * j + 1) - special.gammaln(m + 1))
+            logs -= j * np.log(2.0) + special.gammaln(j + 1)
+            self._about_short[j, m] = c[m + 2 * j] * np.exp(logs)
+
+    def _disagreement(self):
+        """The largest difference between the two rules where both are good, relative."""
+        worst = 0.0
+        for r in (1.0, self.largest):
+            r = min(r, self.largest)
+            for cosine in (0.8, -0.8):
+                at = np.array([cosine]) * r * r, np.array([r * r]), np.array([r * r])
+                gap = at[1] * at[2] - at[0] ** 2
+                (series,), _, scale = self._series(*at, 0)
+                (plane,) = self._plane(*(float(x[0]) for x in (*at, gap)), 0)
+                worst = max(worst, abs(series[0] - plane) / (scale[0] or 1.0))
+        return float(worst)
+
+    def tables(self, s, p, q, gap, order):
+        """(g,), (g, g_s, g_p) or (g_ss, g_sp, g_pp, g_pq) for order 0, 1, 2: broadcast arrays."""
+        longest = np.sqrt(max(np.max(p, initial=0.0), np.max(q, initial=0.0)))
+        if longest > self.largest * (1.0 + 1e-9):
+            raise ValueError(
+                f"w must be of length at most {self.largest:g} for this kernel, which was "
+                f"integrated up to there, got {longest:g}: from_activation(f, largest="
+                f"{2.0 * longest:.2g}) makes one for longer vectors"
+            )
+        tables, poor, _ = self._series(s, p, q, order)
+        if poor.any():
+            s, p, q, gap = (part[poor] for part in np.broadcast_arrays(s, p, q, gap))
+            rows, place = np.unique(
+                np.stack((s, p, q, np.maximum(gap, 0.0))), axis=1, return_inverse=True
+            )
+            exact = np.array([self._plane(*map(float, row), order) for row in rows.T])
+            for table, better in zip(tables, exact.T, strict=True):
+                table[poor] = better[place.ravel()]
+        return (*tables, 0.25 * tables[0]) if order == 2 else tuple(tables)
+
+    def _series(self, s, p, q, order):
+        """The tables, where they are not good enough, and the product of norms they are held to."""
+        lengths, place = np.unique(
+            np.sqrt(np.concatenate((np.ravel(p), np.ravel(q)))), return_inverse=True
+        )
+        first = place[: np.size(p)].reshape(np.shape(p))
+        second = place[np.size(p) :].reshape(np.shape(q))
+        scale, c, rest = self._scaled(lengths)
+        x = s / (scale[first] * scale[second])
+        factors = {}
+        for k in _DERIVATIVES[order]:
+            m = np.arange(TERMS - k)
+            weight = np.sqrt(special.poch(m + 1.0, k))
+            factors[k] = np.zeros_like(c)
+            factors[k][: TERMS - k] = weight[:, None] * c[k:] / scale**k
+        tails, norms = {}, {}
+        for k, factor in factors.items():
+            sums = np.cumsum(factor[::-1] ** 2, axis=0)[::-1]
+            missing = rest * (TERMS / np.maximum(scale, 1e-150)) ** (2 * k)
+            tails[k] = [np.sqrt(missing + (sums[M] if M < TERMS else 0.0)) for M in _LEVELS]
+            norms[k] = np.sqrt(sums[0] + missing)
+        products = _PRODUCTS[order]
+        power = np.abs(x) ** _LEVELS[0]
+        for level, M in enumerate(_LEVELS):  # noqa: B007
+            poor = np.zeros(x.shape, dtype=bool)
+            for (a, b), _ in products:
+                left_out = power * tails[a][level][first] * tails[b][level][second]
+                poor |= left_out > _LEFT_OUT * (norms[a][first] * norms[b][second])
+            if not poor.any():
+                break
+            power = power * power
+        tables = []
+        for (a, b), factor in products:
+            table = np.zeros(x.shape)
+            for m in range(M - 1, -1, -1):
+                table *= x
+                table += factors[a][m][first] * factors[b][m][second]
+            table *= factor
+            tables.append(table)
+        return tables, poor, norms[min(norms)][first] * norms[min(norms)][second]
+
+    def _scaled(self, lengths):
+        """A scale for each length, c_m (scale / length)^m, and what the squares of c leave out.
+
+        The scale is the length itself but for short vectors, for which it stays positive: so the
+        derivatives, which are divided by it, exist at w = 0.
+        """
+        short = lengths < self._short
+        scale = np.where(short, self._short, lengths)
+        c, rest = np.zeros((TERMS, len(lengths))), np.zeros(len(lengths))
+        if short.any():
+            step = (lengths[short] / self._short) ** 2 - 1.0
+            powers = step[:, None] ** np.arange(len(self._about_short))
+            c[:, short] = (powers @ self._about_short).T
+        zero = ~short & (lengths == 0.0)
+        if zero.any():  # under a kink at 0, where only the value and the mean slope exist
+            c[0, zero] = self.values(np.zeros(1))[0]
+            c[1, zero] = self._panels.mean_slope_at_zero()
+            scale[zero] = 1.0
+        plain = ~short & ~zero
+        if plain.any():
+            c[:, plain], squares = self._coefficients(lengths[plain])
+            left = squares - np.einsum("ij,ij->j", c[:, plain], c[:, plain])
+            rest[plain] = np.maximum(left, 0.0) + 2e-16 * squares
+        return scale, c, rest
+
+    def _coefficients(self, r):
+        """c_m (TERMS, len(r)) and E f(r Z)^2."""
+        if not len(self._kinks):
+            z, weights, hermite = _smooth_rule(self._level(r.max()))
+            values = self.values(r[:, None] * z)
+            return hermite @ values.T, values**2 @ weights
+        if len(self._kinks) == 1 and self.kinked:
+            z, weights, hermite = _rule_around_zero(self._fineness)
+            values = self.values(r[:, None] * z)
+            return hermite @ values.T, values**2 @ weights
+        z, weights = _gauss(_cuts(self._kinks / r[:, None], _REACH), 4 << self._fineness)
+        values = self.values(r[:, None] * z)
+        weights = weights * _density(z)
+        squares = np.einsum("ij,ij,ij->i", values, values, weights)
+        c = np.empty((TERMS, len(r)))
+        for m, polynomial in enumerate(_hermite(z)):
+            c[m] = np.einsum("ij,ij,ij->i", weights, values, polynomial)
+        return c, squares
+
+    def _level(self, longest):
+        """Halvings of the step 0.1 that f needs for vectors of this length."""
+        finer = self._fineness + np.log2(max(longest, 1e-300) / self.largest)
+        return int(np.clip(np.ceil(finer - 1e-9), 0, self._fineness))
+
+    def _plane(self, s, p, q, gap, order):
+        """The tables at one pair, but for g_pq, by the rule in the plane."""
+        a, b = np.sqrt(p), np.copysign(np.sqrt(q), s)
+        half = 0.5 * np.arctan2(np.sqrt(gap), abs(s))
+        cosine, sine = np.cos(half), np.sin(half)
+        v, outer = self._across(a, b, sine)
+        u, inner = self._along(a, b, cosine, sine, v)
+        weights = outer[:, None] * inner
+        counts = weights > 1e-30  # others lie outside, or in intervals of no width
+        weights = weights[counts]
+        along = (cosine * np.broadcast_to(u, counts.shape))[counts]
+        across = np.broadcast_to((sine * v)[:, None], counts.shape)[counts]
+        X, Y = a * (along + across), b * (along - across)
+
+        def mean(integrand):
+            return float(weights @ integrand)
+
+        fX, fY = self.values(X), self.values(Y)
+        if order == 0:
+            return (mean(fX * fY),)
+        fX1, fY1 = self._panels(X, 1), self._panels(Y, 1)
+        if order == 1:
+            g_s = mean(fX1 * fY1)
+            return mean(fX * fY), g_s, 0.5 * (mean(fX1 * X * fY) - s * g_s) / p
+        fX2, fY2 = self._panels(X, 2), self._panels(Y, 2)
+        second = mean(fX2 * fY2)
+        mixed, last = mean(fX2 * X * fY1), mean(fX2 * (X * X - p) * fY)
+        if len(self._kinks):
+            of_x, of_y = self._given(s, p, gap), self._given(s, q, gap)
+            second += of_x[2] @ self._at_kinks(p) + of_y[2] @ self._at_kinks(q)
+            second += self._both_at_kinks(s, p, q, gap)
+            mixed += of_x[1] @ (self._at_kinks(p) * self._kinks)
+            last += of_x[0] @ (self._at_kinks(p) * (self._kinks**2 - p))
+        third = (mixed - s * second) / p
+        fourth = (s * s * second - 2.0 * s * mixed + last) / p**2
+        return second, 0.5 * third, 0.25 * fourth
+
+    def _across(self, a, b, sine):
+        if sine == 0.0:
+            return np.zeros(1), np.ones(1)
+        if not len(self._kinks):
+            # f is slower across by the sine, the density is not.
+            step = 1.0 / (sine / self._step(max(abs(a), abs(b))) + 1.5)
+            v = step * np.arange(-int(_PLANE_REACH / step), int(_PLANE_REACH / step) + 1)
+            return v, step * _density(v)
+        # Where a kink of f(X) and one of f(Y) meet.
+        meet = np.subtract.outer(self._kinks / a, self._kinks / b).ravel()
+        v, weights = _gauss(_cuts(meet[None, :] / (2.0 * sine), _PLANE_REACH), 1)
+        return v[0], (weights * _density(v))[0]
+
+    def _along(self, a, b, cosine, sine, v):
+        if not len(self._kinks):
+            step = min(0.25, self._step(max(abs(a), abs(b))))
+            u = step * np.arange(-int(_PLANE_REACH / step), int(_PLANE_REACH / step) + 1)
+            return u, step * _density(u)
+        shift = (sine * v)[:, None]
+        lines = np.concatenate((self._kinks / a - shift, self._kinks / b + shift), axis=1)
+        u, weights = _gauss(_cuts(lines / cosine, _PLANE_REACH), 1 << self._fineness)
+        return u, weights * _density(u)
+
+    def _step(self, longest):
+        """Half of what f(X) alone needs: the plane has f(X) f(Y)."""
+        return 0.05 * 0.5**self._fineness * self.largest / max(longest, 1e-300)
+
+    def _given(self, s, p, gap):
+        """E[f, f' and f'' of Y | X = kink] without the jumps of f' in Y, (3, J)."""
+        spread = np.sqrt(max(gap / p, 1e-300))
+        centres = s / p * self._kinks
+        cuts = (self._kinks[None, :] - centres[:, None]) / spread
+        z, weights = _gauss(_cuts(cuts, _PLANE_REACH), 1 << self._fineness)
+        y = centres[:, None] + spread * z
+        weights = weights * _density(z)
+        parts = self.values(y), self._panels(y, 1), self._panels(y, 2)
+        return np.array([np.sum(weights * part, axis=1) for part in parts])
+
+    def _at_kinks(self, p):
+        return self._jumps * _density(self._kinks / np.sqrt(p)) / np.sqrt(p)
+
+    def _both_at_kinks(self, s, p, q, gap):
+        """E of the jumps of f' at X and at Y; nothing at parallel vectors, as relu has it."""
+        if gap <= 1e-16 * p * q:
+            return 0.0
+        x, y = self._kinks[:, None], self._kinks[None, :]
+        # (q x^2 - 2 s x y + p y^2) / gap, without the cancellation.
+        square = x * x / p + (y - s / p * x) ** 2 * (p / gap)
+        density = np.exp(-0.5 * square) / (2.0 * np.pi * np.sqrt(gap))
+        return float(self._jumps @ density @ self._jumps)
+
+
+class Panels:
+    """f on [-reach, reach] in Chebyshev polynomials on panels that end at its kinks.
+
+    Called with y and 1 or 2, it gives the first or second derivative. Raises ValueError that says
+    where f is not smooth, not continuous or not finite.
+    """
+
+    def __init__(self, values, kinks, reach):
+        # No edge at 0 nor at another round number: a kink there is not to be overlooked.
+        edges = np.linspace(-reach, reach, 2 * int(np.ceil(reach)) + 2)
+        edges = np.unique(np.concatenate((edges, kinks)))
+        edges = edges[(edges >= -reach) & (edges <= reach)]
+        nodes = np.cos(np.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))
+        to_coefficients = np.linalg.inv(chebyshev.chebvander(nodes, _DEGREE))
+        low, high = edges[:-1], edges[1:]
+        done = []
+        near_zero = None
+        while len(low):
+            y = 0.5 * (low + high)[:, None] + 0.5 * (high - low)[:, None] * nodes
+            f = values(y)
+            if not np.isfinite(f).all():
+                at = y[~np.isfinite(f)].flat[0]
+                raise ValueError(
+                    f"f must be finite for |y| up to {reach:g}, got f({at:.6g}) = "
+                    f"{values(np.array([at]))[0]}"
+                )
+            if near_zero is None:
+                near_zero = np.abs(f[np.abs(y) < 2.0]).max(initial=0.0) or np.abs(f).max()
+            coefficients = f @ to_coefficients.T
+            scale = np.maximum(np.abs(f).max(axis=1), near_zero)[:, None]
+            coefficients[np.abs(coefficients) < 1e-15 * scale] = 0.0
+            rough = (np.abs(coefficients[:, -3:]) > 3e-14 * scale).any(axis=1)
+            done.append((low[~rough], high[~rough], coefficients[~rough]))
+            middle = (0.53 * low + 0.47 * high)[rough]
+            low, high = (
+                np.concatenate((low[rough], middle)), np.concatenate((middle, high[rough]))
+            )  # fmt: skip
+            if len(low) and (high - low).min() < 1e-4:
+                at = middle[np.argmin((high - low)[: len(middle)])]
+                raise ValueError(
+                    f"f must be smooth but for the kinks that are given, got one that is not near "
+                    f"y = {at:.3g}: from_activation(f, kinks=[...]) takes the y where a "
+                    "derivative of f jumps"
+                )
+        low, high, coefficients = (np.concatenate(parts) for parts in zip(*done, strict=True))
+        order = np.argsort(low)
+        self._low, self._high = low[order], high[order]
+        self._kinks = kinks
+        used = np.flatnonzero(coefficients.any(axis=0)).max(initial=1)
+        self._tables = [coefficients[order, : used + 1].T]
+        for _ in range(2):
+            slopes = chebyshev.chebder(self._tables[-1]) * (2.0 / (self._high - self._low))
+            self._tables.append(np.concatenate((slopes, np.zeros((1, len(low))))))
+        jumps, size = self.jumps(0), np.abs(values(kinks)) + near_zero
+        if (np.abs(jumps) > 1e-9 * size).any():
+            at = kinks[np.abs(jumps) > 1e-9 * size][0]
+            raise ValueError(
+                f"f must be continuous, got one that jumps at y = {at:.6g}: its loss has no "
+                "gradient at copied neurons"
+            )
+
+    def __call__(self, y, derivative):
+        at = np.clip(np.searchsorted(self._low, y, side="right") - 1, 0, len(self._low) - 1)
+        low, high = self._low[at], self._high[at]
+        t = np.clip((2.0 * y - (low + high)) / (high - low), -1.0, 1.0)
+        return self._sum(at, t, derivative)
+
+    def _sum(self, at, t, derivative):
+        """Clenshaw's recurrence."""
+        table = self._tables[derivative]
+        last, before = np.zeros_like(t), np.zeros_like(t)
+        for row in table[:0:-1]:
+            last, before = row[at] + 2.0 * t * last - before, last
+        return table[0][at] + t * last - before
+
+    def _sides(self, y, derivative):
+        right = np.searchsorted(self._low, y, side="right") - 1
+        left = np.maximum(right - 1, 0)
+        ones = np.ones(len(y))
+        return self._sum(left, ones, derivative), self._sum(right, -ones, derivative)
+
+    def jumps(self, derivative):
+        """Of this derivative at each kink, (J,)."""
+        below, above = self._sides(self._kinks, derivative)
+        return above - below
+
+    def mean_slope_at_zero(self):
+        below, above = self._sides(np.zeros(1), 1)
+        return 0.5 * (below + above)[0]
+
+
+def _density(z):
+    return np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi)
+
+
+def _hermite(z):
+    """The normalised Hermite polynomials of orders 0 to TERMS - 1 at z, one after the other."""
+    before, now = np.zeros_like(z), np.ones_like(z)
+    for m in range(TERMS):
+        yield now
+        before, now = now, (z * now - np.sqrt(m) * before) / np.sqrt(m + 1.0)
+
+
+def _cuts(points, reach):
+    """Sorted ends of intervals of [-reach, reach], (rows, J + 2)."""
+    inside = np.sort(np.clip(points, -reach, reach), axis=-1)
+    ends = np.full((len(inside), 1), reach)
+    return np.concatenate((-ends, inside, ends), axis=1)
+
+
+def _gauss(ends, pieces):
+    """Gauss-Legendre nodes and weights in equal pieces of all intervals of a row, (rows, nodes)."""
+    z, weights = [], []
+    for low, high in zip(ends.T[:-1], ends.T[1:], strict=True):
+        widest = (high - low).max()
+        if widest == 0.0:
+            continue
+        nodes, factors = _RULES[np.searchsorted(_WIDTHS, widest)]
+        nodes = (nodes + np.arange(1 - pieces, pieces, 2)[:, None]).ravel() / pieces
+        half = 0.5 * (high - low)[:, None]
+        z.append(0.5 * (high + low)[:, None] + half * nodes)
+        weights.append(half * np.tile(factors / pieces, pieces))
+    return np.concatenate(z, axis=1), np.concatenate(weights, axis=1)
+
+
+@functools.cache
+def _smooth_rule(level):
+    """The trapezoidal rule of step 0.1 / 2^level: nodes, weights, weights times Hermite."""
+    step = 0.1 * 0.5**level
+    count = int(round(_REACH / step))
+    z = step * np.arange(-count, count + 1)
+    return z, *_with_hermite(z, step * _density(z))
+
+
+@functools.cache
+def _rule_around_zero(level):
+    z, weights = _gauss(np.array([[-_REACH, 0.0, _REACH]]), 4 << level)
+    return z[0], *_with_hermite(z[0], weights[0] * _density(z[0]))
+
+
+def _with_hermite(z, weights):
+    return weights, np.array([weights * polynomial for polynomial in _hermite(z)])
