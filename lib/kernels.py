@@ -161,7 +161,7 @@ class Kernel:
         rule in the plane where two vectors are too nearly parallel for it. At 1e-10 of tolerance
         kernels agree with closed forms to 1e-12 or so, their second derivatives to 1e-10. The
         series costs about as much as 256 multiplications for a pair of neurons, the rule in the
-        plane some milliseconds: keep kinks few.
+        plane one to three milliseconds: keep kinks few.
 
         The same arguments give the same kernel again, as long as it is in use, also after a copy
         and a pickle. It can be pickled, for parallel sweeps, if f can: a function that a module

@@ -26,6 +26,7 @@ _LEVELS = (16, 32, 64, 128, TERMS)
 _REACH, _PLANE_REACH = 12.5, 9.5  # in standard deviations: beyond them float64 has nothing left
 _LEFT_OUT = 1e-14  # of the product of two norms: what a series may leave out
 _DEGREE = 17  # on a panel
+_ENTRIES_AT_ONCE = 2**15  # of a table of terms, which then stays in the cache
 _FINEST = 5  # times a rule may be made twice as fine
 _DERIVATIVES = ((0,), (0, 1, 2), (0, 1, 2, 3, 4))  # that a value, a jet, a Hessian takes
 _OF_JET = (((0, 0), 1.0), ((1, 1), 1.0), ((2, 0), 0.5))
@@ -61,7 +62,7 @@ class Expectation:
         self._jumps = self._panels.jumps(1)
         self._refine(tolerance)
         self._near_zero()
-        self.error = max(self.error, self._disagreement())
+        self._refine_plane()
         if not self.error <= tolerance:
             self._refuse(self.error, tolerance)
 
@@ -139,18 +140,31 @@ class Expectation:
             logs -= j * np.log(2.0) + special.gammaln(j + 1)
             self._about_short[j, m] = c[m + 2 * j] * np.exp(logs)
 
-    def _disagreement(self):
-        """The largest difference between the two rules where both are good, relative."""
-        worst = 0.0
-        for r in (1.0, self.largest):
-            r = min(r, self.largest)
-            for cosine in (0.8, -0.8):
-                at = np.array([cosine]) * r * r, np.array([r * r]), np.array([r * r])
-                gap = at[1] * at[2] - at[0] ** 2
-                (series,), _, scale = self._series(*at, 0)
-                (plane,) = self._plane(*(float(x[0]) for x in (*at, gap)), 0)
-                worst = max(worst, abs(series[0] - plane) / (scale[0] or 1.0))
-        return float(worst)
+    def _refine_plane(self):
+        """Make the rule in the plane as fine as f needs it; it and the series must agree."""
+        r = self.largest
+        pairs = [(c * r * r, r * r, r * r, (1.0 - c * c) * r**4) for c in (0.8, -0.8, 0.93, 0.99)]
+        both = pairs[:2]
+        if r > 1.0:
+            both += [(c, 1.0, 1.0, 1.0 - c * c) for c in (0.8, -0.8)]
+        s, p, q, _ = np.array(both).T
+        (series,), _, scale = self._series(s, p, q, 0)
+        scale = np.where(scale > 0.0, scale, 1.0)
+        self._plane_fineness = 0
+        coarse = self._planes(pairs)
+        for finer in range(1, _FINEST + 2):
+            self._plane_fineness = finer
+            fine = self._planes(pairs)
+            difference = np.abs(fine - coarse).max() / scale[0]
+            if difference < 1e-13:
+                self._plane_fineness = finer - 1
+                break
+            coarse = fine
+        apart = np.abs(series - self._planes(both)) / scale
+        self.error = float(max(self.error, difference, apart.max()))
+
+    def _planes(self, pairs):
+        return np.array([self._plane(*pair, 0)[0] for pair in pairs])
 
     def tables(self, s, p, q, gap, order):
         """(g,), (g, g_s, g_p) or (g_ss, g_sp, g_pp, g_pq) for order 0, 1, 2: broadcast arrays."""
@@ -203,14 +217,19 @@ class Expectation:
             if not poor.any():
                 break
             power = power * power
-        tables = []
-        for (a, b), factor in products:
-            table = np.zeros(x.shape)
-            for m in range(M - 1, -1, -1):
-                table *= x
-                table += factors[a][m][first] * factors[b][m][second]
-            table *= factor
-            tables.append(table)
+        tables = [np.zeros(x.shape) for _ in products]
+        block = int(min(M, max(1, _ENTRIES_AT_ONCE // max(x.size, 1))))
+        powers = np.ones((block, *x.shape))
+        np.cumprod(np.broadcast_to(x, (block - 1, *x.shape)), axis=0, out=powers[1:])
+        next_block = powers[-1] * x
+        for start in range(0, M, block):
+            orders = slice(start, min(start + block, M))
+            known = powers[: orders.stop - start]
+            for table, ((a, b), factor) in zip(tables, products, strict=True):
+                terms = known * factors[a][orders][:, first]
+                terms *= factors[b][orders][:, second]
+                table += factor * terms.sum(axis=0)
+            powers *= next_block
         return tables, poor, norms[min(norms)][first] * norms[min(norms)][second]
 
     def _scaled(self, lengths):
@@ -270,7 +289,7 @@ class Expectation:
         v, outer = self._across(a, b, sine)
         u, inner = self._along(a, b, cosine, sine, v)
         weights = outer[:, None] * inner
-        counts = weights > 1e-30  # others lie outside, or in intervals of no width
+        counts = weights > 1e-21  # others lie outside, or in intervals of no width
         weights = weights[counts]
         along = (cosine * np.broadcast_to(u, counts.shape))[counts]
         across = np.broadcast_to((sine * v)[:, None], counts.shape)[counts]
@@ -282,11 +301,11 @@ class Expectation:
         fX, fY = self.values(X), self.values(Y)
         if order == 0:
             return (mean(fX * fY),)
-        fX1, fY1 = self._panels(X, 1), self._panels(Y, 1)
+        fX1, fX2 = self._panels(X, order)
+        fY1, fY2 = self._panels(Y, order)
         if order == 1:
             g_s = mean(fX1 * fY1)
             return mean(fX * fY), g_s, 0.5 * (mean(fX1 * X * fY) - s * g_s) / p
-        fX2, fY2 = self._panels(X, 2), self._panels(Y, 2)
         second = mean(fX2 * fY2)
         mixed, last = mean(fX2 * X * fY1), mean(fX2 * (X * X - p) * fY)
         if len(self._kinks):
@@ -319,22 +338,21 @@ class Expectation:
             return u, step * _density(u)
         shift = (sine * v)[:, None]
         lines = np.concatenate((self._kinks / a - shift, self._kinks / b + shift), axis=1)
-        u, weights = _gauss(_cuts(lines / cosine, _PLANE_REACH), 1 << self._fineness)
+        u, weights = _gauss(_cuts(lines / cosine, _PLANE_REACH), 1 << self._plane_fineness)
         return u, weights * _density(u)
 
     def _step(self, longest):
-        """Half of what f(X) alone needs: the plane has f(X) f(Y)."""
-        return 0.05 * 0.5**self._fineness * self.largest / max(longest, 1e-300)
+        return 0.1 * 0.5**self._plane_fineness * self.largest / max(longest, 1e-300)
 
     def _given(self, s, p, gap):
         """E[f, f' and f'' of Y | X = kink] without the jumps of f' in Y, (3, J)."""
         spread = np.sqrt(max(gap / p, 1e-300))
         centres = s / p * self._kinks
         cuts = (self._kinks[None, :] - centres[:, None]) / spread
-        z, weights = _gauss(_cuts(cuts, _PLANE_REACH), 1 << self._fineness)
+        z, weights = _gauss(_cuts(cuts, _PLANE_REACH), 1 << self._plane_fineness)
         y = centres[:, None] + spread * z
         weights = weights * _density(z)
-        parts = self.values(y), self._panels(y, 1), self._panels(y, 2)
+        parts = self.values(y), *self._panels(y, 2)
         return np.array([np.sum(weights * part, axis=1) for part in parts])
 
     def _at_kinks(self, p):
@@ -354,8 +372,8 @@ class Expectation:
 class Panels:
     """f on [-reach, reach] in Chebyshev polynomials on panels that end at its kinks.
 
-    Called with y and 1 or 2, it gives the first or second derivative. Raises ValueError that says
-    where f is not smooth, not continuous or not finite.
+    Called, it gives derivatives. Raises ValueError that says where f is not smooth, not continuous
+    or not finite.
     """
 
     def __init__(self, values, kinks, reach):
@@ -399,11 +417,13 @@ class Panels:
         order = np.argsort(low)
         self._low, self._high = low[order], high[order]
         self._kinks = kinks
-        used = np.flatnonzero(coefficients.any(axis=0)).max(initial=1)
+        used = np.flatnonzero(coefficients.any(axis=0)).max(initial=2)
         self._tables = [coefficients[order, : used + 1].T]
         for _ in range(2):
             slopes = chebyshev.chebder(self._tables[-1]) * (2.0 / (self._high - self._low))
-            self._tables.append(np.concatenate((slopes, np.zeros((1, len(low))))))
+            self._tables.append(slopes)
+        # Powers in place of Chebyshev polynomials: the coefficients fall faster than those grow.
+        self._tables = [_to_powers(len(table)) @ table for table in self._tables]
         jumps, size = self.jumps(0), np.abs(values(kinks)) + near_zero
         if (np.abs(jumps) > 1e-9 * size).any():
             at = kinks[np.abs(jumps) > 1e-9 * size][0]
@@ -412,19 +432,20 @@ class Panels:
                 "gradient at copied neurons"
             )
 
-    def __call__(self, y, derivative):
+    def __call__(self, y, most):
+        """The first derivative and, if `most` is 2, the second, else None."""
         at = np.clip(np.searchsorted(self._low, y, side="right") - 1, 0, len(self._low) - 1)
         low, high = self._low[at], self._high[at]
         t = np.clip((2.0 * y - (low + high)) / (high - low), -1.0, 1.0)
-        return self._sum(at, t, derivative)
+        return self._sum(at, t, 1), self._sum(at, t, 2) if most == 2 else None
 
     def _sum(self, at, t, derivative):
-        """Clenshaw's recurrence."""
-        table = self._tables[derivative]
-        last, before = np.zeros_like(t), np.zeros_like(t)
-        for row in table[:0:-1]:
-            last, before = row[at] + 2.0 * t * last - before, last
-        return table[0][at] + t * last - before
+        *others, last = self._tables[derivative]
+        total = last[at]
+        for row in reversed(others):
+            total *= t
+            total += row[at]
+        return total
 
     def _sides(self, y, derivative):
         right = np.searchsorted(self._low, y, side="right") - 1
@@ -440,6 +461,12 @@ class Panels:
     def mean_slope_at_zero(self):
         below, above = self._sides(np.zeros(1), 1)
         return 0.5 * (below + above)[0]
+
+
+def _to_powers(count):
+    """The matrix that takes `count` Chebyshev coefficients to those of powers."""
+    columns = [chebyshev.cheb2poly(row) for row in np.eye(count)]
+    return np.array([np.pad(column, (0, count - len(column))) for column in columns]).T
 
 
 def _density(z):

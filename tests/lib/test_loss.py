@@ -109,7 +109,9 @@ def test_erf_gradient_against_mpmath():
 
 def smooth_students(kernel, rng, d):
     for name, student in singular_students(rng, d).items():
-        if (0.0 in kernel.kinks and name == "zero") or (kernel in OWN_KERNELS and name == "huge"):
+        # sin's Hessian is a sum of terms |w|^2 there, of which float64 keeps no digit.
+        too_long = name == "huge" and kernel in [*OWN_KERNELS, kernels.sin]
+        if too_long or (name == "zero" and 0.0 in kernel.kinks):
             continue
         yield name, student
 
