@@ -12,7 +12,9 @@ noise only adds to the two variances.
 - gelu: x Phi(x), a closed form of its own
 
 Logistic noise is N(0, t) with a random variance t (Andrews & Mallows 1974, Stefanski 1991), which
-turns the average over t and t' into a rapidly converging sum: see ``_logistic_noise``.
+turns the average over t and t' into a rapidly converging sum: see ``_logistic_noise``. Tables of
+many pairs of neurons take a series in the correlation instead, to the same digits, wherever a bound
+says that its terms suffice: see ``lib.quadrature``.
 
 Beside the six, leaky relu, sine and square show how short a closed form may be, and
 ``Kernel.from_activation`` makes the kernel of any other activation by quadrature.
@@ -29,10 +31,11 @@ import numpy as np
 from scipy import special
 
 from lib.arguments import LARGEST_WEIGHT, finite_array, instance, real, shown
-from lib.pairs import from_entries
-from lib.quadrature import Expectation
+from lib.pairs import Pairs, from_entries
+from lib.quadrature import Expectation, Series
 
 _PAIRS_OF_NODES_AT_ONCE = 2**17  # keeps the temporaries of a quadrature in the cache
+_FEWEST_BY_SERIES = 200  # pairs, for which its preparations pay
 
 
 class Kernel:
@@ -434,6 +437,47 @@ class _SmoothedReLU(_Smoothed):
         return self._average(_relu_hessian, pairs)
 
 
+class _BySeries:
+    """Before a kernel of noise: in large tables, pairs that a series is as good for take that."""
+
+    @functools.cached_property
+    def _series(self):
+        return Series(self.sigma, np.empty(0), 10.0, 1e-12)
+
+    def value_at(self, pairs):
+        return self._tables(pairs, 0, lambda some: (super(_BySeries, self).value_at(some),))[0]
+
+    def jet_at(self, pairs):
+        return self._tables(pairs, 1, super().jet_at)
+
+    def hessian_at(self, pairs):
+        return self._tables(pairs, 2, super().hessian_at)
+
+    def _tables(self, pairs, order, by_noise):
+        s, p, q, _ = pairs
+        if np.broadcast(s, p, q).size < _FEWEST_BY_SERIES:
+            return by_noise(pairs)
+        tables, poor, _ = self._series.series(s, p, q, order)
+        if order == 2:
+            tables.append(0.25 * tables[0])
+        poor |= (np.minimum(p, q) < self._series.short**2) | (
+            np.maximum(p, q) > self._series.largest**2
+        )
+        if poor.any():
+            some = Pairs(*(part[poor] for part in np.broadcast_arrays(*pairs)))
+            for table, better in zip(tables, by_noise(some), strict=True):
+                table[poor] = better
+        return tuple(tables)
+
+
+class _LogisticSign(_BySeries, _SmoothedSign):
+    """tanh and sigmoid."""
+
+
+class _LogisticReLU(_BySeries, _SmoothedReLU):
+    """softplus."""
+
+
 class _GELU(Kernel):
     """x Phi(x): with P = 1 + p, Q = 1 + q and D = P Q - s^2,
 
@@ -748,14 +792,14 @@ _VARIANCES, _WEIGHTS = _logistic_noise()
 #: (Williams 1997).
 erf = _SmoothedSign("erf", lambda x: special.erf(np.asarray(x) * np.sqrt(0.5)), [1.0])
 #: ``sigma(x) = tanh(x)``, by quadrature over logistic noise, to 1e-10 or better up to ``|w| = 10``.
-tanh = _SmoothedSign("tanh", np.tanh, _VARIANCES, _WEIGHTS)
+tanh = _LogisticSign("tanh", np.tanh, _VARIANCES, _WEIGHTS)
 #: ``sigma(x) = 1 / (1 + exp(-x))``, by the same quadrature, as accurate.
-sigmoid = _SmoothedSign("sigmoid", special.expit, 4 * _VARIANCES, _WEIGHTS, scale=0.5, offset=0.5)
+sigmoid = _LogisticSign("sigmoid", special.expit, 4 * _VARIANCES, _WEIGHTS, scale=0.5, offset=0.5)
 #: ``sigma(x) = max(0, x)``, with ``g = (sqrt(p q - s^2) + s (pi - angle)) / (2 pi)``
 #: (Cho & Saul 2009); the one homogeneous kernel.
 relu = _SmoothedReLU("relu", lambda x: np.maximum(x, 0.0))
 #: ``sigma(x) = log(1 + exp(x))``, by the same quadrature as tanh, as accurate.
-softplus = _SmoothedReLU("softplus", lambda x: np.logaddexp(0.0, x), 4 * _VARIANCES, _WEIGHTS)
+softplus = _LogisticReLU("softplus", lambda x: np.logaddexp(0.0, x), 4 * _VARIANCES, _WEIGHTS)
 #: ``sigma(x) = x Phi(x)`` with the normal distribution Phi, in closed form.
 gelu = _GELU("gelu", lambda x: x * special.ndtr(x), 1.0)
 #: ``sigma(x) = sin(x)``, with ``g = exp(-(p + q) / 2) sinh(s)``.

@@ -36,8 +36,8 @@ _WIDTHS = (1.0, 4.0)  # of intervals that the smaller rules are good for
 _PRODUCTS = (_OF_JET[:1], _OF_JET, (((2, 2), 1.0), ((3, 1), 0.5), ((4, 0), 0.25)))
 
 
-class Expectation:
-    """E[f(X) f(Y)] for X and Y of standard deviations up to `largest`.
+class Series:
+    """Mehler's series of E[f(X) f(Y)], and which pairs it is good enough for.
 
     Parameters
     ----------
@@ -46,25 +46,24 @@ class Expectation:
     kinks : array (J,)
         Where f' or a higher derivative jumps, in increasing order.
     largest, tolerance : float
+        The longest standard deviation, and what the error of a coefficient may be.
 
     Attributes
     ----------
     error : float
         Estimated, relative to ``sqrt(E[f(X)^2] E[f(Y)^2])``.
+    short : float
+        Derivatives at shorter vectors have a few digits less.
     """
 
     def __init__(self, f, kinks, largest, tolerance):
         self._f = f
         self._kinks = kinks
         self.largest = largest
-        self._panels = Panels(self.values, kinks, _REACH * largest)
         self.kinked = bool(np.any(kinks == 0.0))
-        self._jumps = self._panels.jumps(1)
+        self._parity = self._find_parity()
         self._refine(tolerance)
         self._near_zero()
-        self._refine_plane()
-        if not self.error <= tolerance:
-            self._refuse(self.error, tolerance)
 
     def values(self, y):
         with np.errstate(all="ignore"):
@@ -103,6 +102,12 @@ class Expectation:
         # The coarser of the last two was good enough already.
         self._fineness = max(0, self._fineness - 1)
 
+    def _find_parity(self):
+        """1 for an odd f, 0 for an even one, else None."""
+        y = self.largest * np.linspace(0.013, 9.1, 97)
+        there, here = self.values(-y), self.values(y)
+        return 1 if np.array_equal(there, -here) else 0 if np.array_equal(there, here) else None
+
     def _beyond(self):
         """The part of E f^2, at the longest vector, beyond the reach of the rule in the plane."""
         z = np.linspace(_PLANE_REACH, _REACH, 200)
@@ -111,7 +116,7 @@ class Expectation:
 
     def _near_zero(self):
         """The series in p - p_0 of the coefficients of vectors shorter than sqrt(p_0)."""
-        self._short = 0.0
+        self.short = 0.0
         if self.kinked:
             return
         short = 0.5
@@ -130,7 +135,7 @@ class Expectation:
                 "f must vary slowly enough near 0 to be a polynomial there, got one that does not "
                 f"for |y| up to {_REACH * short:.1e}"
             )
-        self._short = short
+        self.short = short
         last = used[-1] + 1 if len(used) else 1
         powers = np.arange((last + 1) // 2)
         self._about_short = np.zeros((len(powers), TERMS))
@@ -140,97 +145,92 @@ class Expectation:
             logs -= j * np.log(2.0) + special.gammaln(j + 1)
             self._about_short[j, m] = c[m + 2 * j] * np.exp(logs)
 
-    def _refine_plane(self):
-        """Make the rule in the plane as fine as f needs it; it and the series must agree."""
-        r = self.largest
-        pairs = [(c * r * r, r * r, r * r, (1.0 - c * c) * r**4) for c in (0.8, -0.8, 0.93, 0.99)]
-        both = pairs[:2]
-        if r > 1.0:
-            both += [(c, 1.0, 1.0, 1.0 - c * c) for c in (0.8, -0.8)]
-        s, p, q, _ = np.array(both).T
-        (series,), _, scale = self._series(s, p, q, 0)
-        scale = np.where(scale > 0.0, scale, 1.0)
-        self._plane_fineness = 0
-        coarse = self._planes(pairs)
-        for finer in range(1, _FINEST + 2):
-            self._plane_fineness = finer
-            fine = self._planes(pairs)
-            difference = np.abs(fine - coarse).max() / scale[0]
-            if difference < 1e-13:
-                self._plane_fineness = finer - 1
-                break
-            coarse = fine
-        apart = np.abs(series - self._planes(both)) / scale
-        self.error = float(max(self.error, difference, apart.max()))
-
-    def _planes(self, pairs):
-        return np.array([self._plane(*pair, 0)[0] for pair in pairs])
-
-    def tables(self, s, p, q, gap, order):
-        """(g,), (g, g_s, g_p) or (g_ss, g_sp, g_pp, g_pq) for order 0, 1, 2: broadcast arrays."""
-        longest = np.sqrt(max(np.max(p, initial=0.0), np.max(q, initial=0.0)))
-        if longest > self.largest * (1.0 + 1e-9):
-            raise ValueError(
-                f"w must be of length at most {self.largest:g} for this kernel, which was "
-                f"integrated up to there, got {longest:g}: from_activation(f, largest="
-                f"{2.0 * longest:.2g}) makes one for longer vectors"
-            )
-        tables, poor, _ = self._series(s, p, q, order)
-        if poor.any():
-            s, p, q, gap = (part[poor] for part in np.broadcast_arrays(s, p, q, gap))
-            rows, place = np.unique(
-                np.stack((s, p, q, np.maximum(gap, 0.0))), axis=1, return_inverse=True
-            )
-            exact = np.array([self._plane(*map(float, row), order) for row in rows.T])
-            for table, better in zip(tables, exact.T, strict=True):
-                table[poor] = better[place.ravel()]
-        return (*tables, 0.25 * tables[0]) if order == 2 else tuple(tables)
-
-    def _series(self, s, p, q, order):
-        """The tables, where they are not good enough, and the product of norms they are held to."""
+    def series(self, s, p, q, order):
+        """Tables but for g_pq, where they are not good enough, and the norms they are held to."""
         lengths, place = np.unique(
             np.sqrt(np.concatenate((np.ravel(p), np.ravel(q)))), return_inverse=True
         )
         first = place[: np.size(p)].reshape(np.shape(p))
         second = place[np.size(p) :].reshape(np.shape(q))
+        scale, factors, tails, norms = self._factors(np.minimum(lengths, self.largest), order)
+        x = np.clip(s / (scale[first] * scale[second]), -1.0, 1.0)
+        products = _PRODUCTS[order]
+
+        def poor_at(level, x, first, second):
+            power, poor = np.abs(x) ** _LEVELS[level], False
+            for (a, b), _ in products:
+                left_out = tails[a][level][first] * tails[b][level][second]
+                poor = poor | (power * left_out > _LEFT_OUT * (norms[a][first] * norms[b][second]))
+            return poor
+
+        # A few terms for all pairs, then more for those that need more.
+        tables = self._sums(x, factors, first, second, _LEVELS[0], products)
+        poor = poor_at(0, x, first, second)
+        rest = np.nonzero(poor)
+        if len(rest[0]):
+            x_rest = x[rest]
+            i, j = (np.broadcast_to(index, x.shape)[rest] for index in (first, second))
+            missing = np.ones(len(x_rest), dtype=bool)
+            for level in range(1, len(_LEVELS)):
+                good = missing & ~poor_at(level, x_rest, i, j)
+                if good.any():
+                    sums = self._sums(
+                        x_rest[good], factors, i[good], j[good], _LEVELS[level], products
+                    )
+                    for table, better in zip(tables, sums, strict=True):
+                        table[tuple(axis[good] for axis in rest)] = better
+                missing &= ~good
+            poor[rest] = missing
+        return tables, poor, norms[min(norms)][first] * norms[min(norms)][second]
+
+    def _factors(self, lengths, order):
+        """Scales; coefficients of the derivatives of f, their tails at each level, their norms."""
         scale, c, rest = self._scaled(lengths)
-        x = s / (scale[first] * scale[second])
-        factors = {}
+        factors, tails, norms = {}, {}, {}
         for k in _DERIVATIVES[order]:
-            m = np.arange(TERMS - k)
-            weight = np.sqrt(special.poch(m + 1.0, k))
+            weight = np.sqrt(special.poch(np.arange(TERMS - k) + 1.0, k))
             factors[k] = np.zeros_like(c)
             factors[k][: TERMS - k] = weight[:, None] * c[k:] / scale**k
-        tails, norms = {}, {}
-        for k, factor in factors.items():
-            sums = np.cumsum(factor[::-1] ** 2, axis=0)[::-1]
             missing = rest * (TERMS / np.maximum(scale, 1e-150)) ** (2 * k)
-            tails[k] = [np.sqrt(missing + (sums[M] if M < TERMS else 0.0)) for M in _LEVELS]
-            norms[k] = np.sqrt(sums[0] + missing)
-        products = _PRODUCTS[order]
-        power = np.abs(x) ** _LEVELS[0]
-        for level, M in enumerate(_LEVELS):  # noqa: B007
-            poor = np.zeros(x.shape, dtype=bool)
-            for (a, b), _ in products:
-                left_out = power * tails[a][level][first] * tails[b][level][second]
-                poor |= left_out > _LEFT_OUT * (norms[a][first] * norms[b][second])
-            if not poor.any():
-                break
-            power = power * power
+            ends = np.array([0, *_LEVELS])
+            sums = np.add.reduceat(factors[k] ** 2, ends[:-1], axis=0)
+            tail = missing + np.cumsum(sums[::-1], axis=0)[::-1]
+            tails[k] = np.sqrt(np.concatenate((tail[1:], missing[None, :])))
+            norms[k] = np.sqrt(tail[0])
+        return scale, factors, tails, norms
+
+    def _sums(self, x, factors, first, second, most, products):
+        """The first `most` terms, or the half of them that an odd or even f has."""
+        stride = 1 if self._parity is None else 2
+        z = x if stride == 1 else x * x
+        count = -(-most // stride)
         tables = [np.zeros(x.shape) for _ in products]
-        block = int(min(M, max(1, _ENTRIES_AT_ONCE // max(x.size, 1))))
-        powers = np.ones((block, *x.shape))
-        np.cumprod(np.broadcast_to(x, (block - 1, *x.shape)), axis=0, out=powers[1:])
-        next_block = powers[-1] * x
-        for start in range(0, M, block):
-            orders = slice(start, min(start + block, M))
-            known = powers[: orders.stop - start]
-            for table, ((a, b), factor) in zip(tables, products, strict=True):
-                terms = known * factors[a][orders][:, first]
-                terms *= factors[b][orders][:, second]
-                table += factor * terms.sum(axis=0)
-            powers *= next_block
-        return tables, poor, norms[min(norms)][first] * norms[min(norms)][second]
+        rows = []
+        for (a, b), _ in products:
+            start = 0 if self._parity is None else (self._parity + a) % 2
+            rows.append((factors[a][start:most:stride], factors[b][start:most:stride], start))
+        if x.size > _ENTRIES_AT_ONCE // 8:
+            for m in range(count - 1, -1, -1):
+                for table, (left, right, _) in zip(tables, rows, strict=True):
+                    table *= z
+                    table += left[m][first] * right[m][second]
+        else:
+            block = min(count, max(1, _ENTRIES_AT_ONCE // max(x.size, 1)))
+            powers = np.ones((block, *x.shape))
+            np.cumprod(np.broadcast_to(z, (block - 1, *x.shape)), axis=0, out=powers[1:])
+            next_block = powers[-1] * z
+            for start in range(0, count, block):
+                known = powers[: min(block, count - start)]
+                for table, (left, right, _) in zip(tables, rows, strict=True):
+                    terms = known * left[start : start + block][:, first]
+                    terms *= right[start : start + block][:, second]
+                    table += terms.sum(axis=0)
+                powers *= next_block
+        for table, (_, _, start), (_, factor) in zip(tables, rows, products, strict=True):
+            if start:
+                table *= x
+            table *= factor
+        return tables
 
     def _scaled(self, lengths):
         """A scale for each length, c_m (scale / length)^m, and what the squares of c leave out.
@@ -238,21 +238,23 @@ class Expectation:
         The scale is the length itself but for short vectors, for which it stays positive: so the
         derivatives, which are divided by it, exist at w = 0.
         """
-        short = lengths < self._short
-        scale = np.where(short, self._short, lengths)
+        short = lengths < self.short
+        scale = np.where(short, self.short, lengths)
         c, rest = np.zeros((TERMS, len(lengths))), np.zeros(len(lengths))
         if short.any():
-            step = (lengths[short] / self._short) ** 2 - 1.0
+            step = (lengths[short] / self.short) ** 2 - 1.0
             powers = step[:, None] ** np.arange(len(self._about_short))
             c[:, short] = (powers @ self._about_short).T
         zero = ~short & (lengths == 0.0)
         if zero.any():  # under a kink at 0, where only the value and the mean slope exist
             c[0, zero] = self.values(np.zeros(1))[0]
-            c[1, zero] = self._panels.mean_slope_at_zero()
+            c[1, zero] = self._slope_at_zero()
             scale[zero] = 1.0
         plain = ~short & ~zero
         if plain.any():
             c[:, plain], squares = self._coefficients(lengths[plain])
+            if self._parity is not None:
+                c[1 - self._parity :: 2] = 0.0
             left = squares - np.einsum("ij,ij->j", c[:, plain], c[:, plain])
             rest[plain] = np.maximum(left, 0.0) + 2e-16 * squares
         return scale, c, rest
@@ -280,6 +282,72 @@ class Expectation:
         """Halvings of the step 0.1 that f needs for vectors of this length."""
         finer = self._fineness + np.log2(max(longest, 1e-300) / self.largest)
         return int(np.clip(np.ceil(finer - 1e-9), 0, self._fineness))
+
+
+class Expectation(Series):
+    """E[f(X) f(Y)] for X and Y of standard deviations up to `largest`: see `Series`."""
+
+    def __init__(self, f, kinks, largest, tolerance):
+        self._f = f
+        self._panels = Panels(self.values, kinks, _REACH * largest)
+        self._jumps = self._panels.jumps(1)
+        super().__init__(f, kinks, largest, tolerance)
+        self._refine_plane()
+        if not self.error <= tolerance:
+            self._refuse(self.error, tolerance)
+
+    def _slope_at_zero(self):
+        return self._panels.mean_slope_at_zero()
+
+    def _refine_plane(self):
+        """Make the rule in the plane as fine as f needs it; it and the series must agree."""
+        r = self.largest
+        pairs = [(c * r * r, r * r, r * r, (1.0 - c * c) * r**4) for c in (0.8, -0.8, 0.93, 0.99)]
+        both = pairs[:2]
+        if r > 1.0:
+            both += [(c, 1.0, 1.0, 1.0 - c * c) for c in (0.8, -0.8)]
+        s, p, q, _ = np.array(both).T
+        (series,), _, scale = self.series(s, p, q, 0)
+        scale = np.where(scale > 0.0, scale, 1.0)
+        self._plane_fineness = 0
+        coarse = self._planes(pairs)
+        for finer in range(1, _FINEST + 2):
+            self._plane_fineness = finer
+            fine = self._planes(pairs)
+            difference = np.abs(fine - coarse).max() / scale[0]
+            if difference < 1e-13:
+                self._plane_fineness = finer - 1
+                break
+            coarse = fine
+        apart = np.abs(series - self._planes(both)) / scale
+        self.error = float(max(self.error, difference, apart.max()))
+
+    def _planes(self, pairs):
+        return np.array([self._plane(*pair, 0)[0] for pair in pairs])
+
+    def tables(self, s, p, q, gap, order):
+        """(g,), (g, g_s, g_p) or (g_ss, g_sp, g_pp, g_pq) for order 0, 1, 2: broadcast arrays."""
+        longest = np.sqrt(max(np.max(p, initial=0.0), np.max(q, initial=0.0)))
+        if longest > self.largest * (1.0 + 1e-9):
+            raise ValueError(
+                f"w must be of length at most {self.largest:g} for this kernel, which was "
+                f"integrated up to there, got {longest:g}: from_activation(f, largest="
+                f"{2.0 * longest:.2g}) makes one for longer vectors"
+            )
+        shape = np.broadcast_shapes(*(np.shape(part) for part in (s, p, q)))
+        s, p, q, gap = map(np.atleast_1d, (s, p, q, gap))
+        tables, poor, _ = self.series(s, p, q, order)
+        if poor.any():
+            s, p, q, gap = (part[poor] for part in np.broadcast_arrays(s, p, q, gap))
+            rows, place = np.unique(
+                np.stack((s, p, q, np.maximum(gap, 0.0))), axis=1, return_inverse=True
+            )
+            exact = np.array([self._plane(*map(float, row), order) for row in rows.T])
+            for table, better in zip(tables, exact.T, strict=True):
+                table[poor] = better[place.ravel()]
+        if order == 2:
+            tables.append(0.25 * tables[0])
+        return tuple(table.reshape(shape) for table in tables)
 
     def _plane(self, s, p, q, gap, order):
         """The tables at one pair, but for g_pq, by the rule in the plane."""

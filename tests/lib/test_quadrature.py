@@ -11,7 +11,7 @@ from scipy.special import ndtr
 
 from lib import Network, PopulationLoss, certify, glorot, gradient_flow, kernels
 from lib.kernels import Kernel
-from lib.pairs import from_entries
+from lib.pairs import Pairs, among, between, from_entries
 
 SMOOTH = [kernels.erf, kernels.gelu, kernels.tanh, kernels.softplus, kernels.sin, kernels.quadratic]
 KINKED = [kernels.relu, kernels.leaky_relu(0.1), kernels.leaky_relu(-1)]
@@ -214,3 +214,38 @@ def test_a_flow_ends_at_a_critical_point(kernel):
         ahead, behind = (L(Network.unravel(theta + sign * step, 2, 3)) for sign in (1.0, -1.0))
         assert abs(ahead - behind) / (2 * h) < 1e-6
     assert certify(L, flow.student).kind == "strict minimum"
+
+
+@pytest.mark.parametrize("kernel", [kernels.tanh, kernels.softplus, kernels.sigmoid], ids=repr)
+def test_large_tables_by_the_series_lose_no_digit(kernel):
+    """Witness: the average over noise, which a table of a few pairs takes.
+
+    Vectors of all lengths, among them copies, and some that neither rule shortens.
+    """
+    rng = np.random.default_rng(3)
+    W = rng.standard_normal((30, 8)) / np.sqrt(8) * np.geomspace(1e-8, 1e3, 30)[:, None]
+    W[12:20] *= np.geomspace(0.5, 5.0, 8)[:, None] / np.linalg.norm(W[12:20], axis=1, keepdims=True)
+    W[20] = W[15] * (1 + 1e-13)
+    for every in (among(W, kernel.noise), between(W[10:], W[::-1], kernel.noise)):
+        wide = np.broadcast_arrays(*every)
+        size = 1.0
+        if kernel is kernels.softplus:
+            size = np.maximum(1.0, np.sqrt(wide[1])) * np.maximum(1.0, np.sqrt(wide[2]))
+        for method in ("value_at", "jet_at", "hessian_at"):
+            rows = [getattr(kernel, method)(Pairs(*(part[i] for part in wide))) for i in range(len(wide[0]))]
+            expected = np.stack(rows, axis=-2)
+            found = np.array(getattr(kernel, method)(every))
+            assert (np.abs(found - expected) <= 1e-14 * size).all()
+    taken, poor, _ = kernel._series.series(*among(W[12:20], kernel.noise)[:3], 1)
+    assert np.array_equal(poor, poor.T) and poor.sum() <= 10 and taken[0].shape == (8, 8)
+
+
+def test_a_bound_on_what_a_series_leaves_out():
+    """Witness: the closed form. Sums that are cut where the bound allows it differ by less, and not by nothing."""
+    own, r = Kernel.from_activation(kernels.erf.activation), np.array([1.5, 2.5, 4.0])
+    at = from_entries(np.multiply.outer(r, r) * 0.6, r[:, None] ** 2, r[None, :] ** 2)
+    (found,), poor, scale = own._expectation.series(at.s, at.p, at.q, 0)
+    assert not poor.any() and (np.abs(found - kernels.erf.value_at(at)) <= 3e-14 * scale).all()
+    parallel = from_entries(r * r, r * r, r * r)
+    _, poor, _ = own._expectation.series(*parallel[:3], 1)
+    assert poor[-1] and np.isfinite(own.jet_at(parallel)).all()
