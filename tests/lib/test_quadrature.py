@@ -59,11 +59,26 @@ def mean_of_steep_elu(m, t):
     return linear + 1.5 * (np.exp(m + t * t / 2) * ndtr(-m / t - t) - ndtr(-m / t))
 
 
+def late_relu(x):
+    return np.maximum(x - 0.7, 0.0)
+
+
+def mean_of_late_relu(m, t):
+    z = (m - 0.7) / t
+    return (m - 0.7) * ndtr(z) + t * np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
+
+
 @pytest.mark.parametrize(
     ("kernel", "f", "mean"),
-    [(OWN_KERNELS[2], hard_tanh, mean_of_hard_tanh), (OWN_KERNELS[1], steep_elu, mean_of_steep_elu)],
+    [
+        (OWN_KERNELS[2], hard_tanh, mean_of_hard_tanh),
+        (OWN_KERNELS[1], steep_elu, mean_of_steep_elu),
+        (Kernel.from_activation(late_relu, kinks=[0.7]), late_relu, mean_of_late_relu),
+    ],
 )
-@pytest.mark.parametrize(("s", "p", "q"), [(0.3, 1.0, 0.8), (-0.9, 1.0, 1.0), (0.99, 1.0, 1.0), (3.9, 4.0, 4.0)])
+@pytest.mark.parametrize(
+    ("s", "p", "q"), [(0.3, 1.0, 0.8), (-0.9, 1.0, 1.0), (0.99, 1.0, 1.0), (3.9, 4.0, 4.0), (1.94, 4.0, 1.0)]
+)
 def test_kinks_against_a_conditional_mean(kernel, f, mean, s, p, q):
     """Witness: E f(X) E[f(Y) | X], the inner mean in closed form, the outer by adaptive quadrature."""
     t = np.sqrt(q - s * s / p)
@@ -72,7 +87,7 @@ def test_kinks_against_a_conditional_mean(kernel, f, mean, s, p, q):
         return f(x) * mean(s / p * x, t) * np.exp(-x * x / (2 * p)) / np.sqrt(2 * np.pi * p)
 
     reach = 10.0 * np.sqrt(p)
-    cuts = [-1.0, -0.3, 0.0, 0.3, 1.0]
+    cuts = [-1.0, -0.3, 0.0, 0.3, 0.7, 1.0, 1.4, 2.0]
     exact, error = quad(integrand, -reach, reach, points=cuts, epsabs=1e-13, epsrel=1e-13, limit=400)
     assert error < 1e-11
     assert abs(kernel(s, p, q) - exact) < 2e-11
