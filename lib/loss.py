@@ -296,7 +296,7 @@ class PopulationLoss:
         return W, a
 
     def _refuse_kinks(self, zero_vectors):
-        if self.kernel.homogeneous and zero_vectors.any():
+        if 0.0 in self.kernel.kinks and zero_vectors.any():
             raise ValueError(
                 f"student must have no zero incoming vector: under {self.kernel.name} the loss has "
                 f"only one-sided derivatives there, got w_{zero_vectors.argmax()} = 0"

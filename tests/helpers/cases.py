@@ -8,9 +8,36 @@ import numpy as np
 from lib import Network, kernels
 
 ALL_KERNELS = [kernels.erf, kernels.relu, kernels.gelu, kernels.tanh, kernels.softplus, kernels.sigmoid]
-CLOSED_FORMS = ALL_KERNELS[:3]
+MORE_CLOSED_FORMS = [kernels.leaky_relu(0.1), kernels.leaky_relu(-1), kernels.sin, kernels.quadratic]
+CLOSED_FORMS = ALL_KERNELS[:3] + MORE_CLOSED_FORMS
 QUADRATURES = ALL_KERNELS[3:]
 ODD_KERNELS = [kernels.erf, kernels.tanh]
+
+
+def swish(x):
+    return x / (1.0 + np.exp(-x))
+
+
+def steep_elu(x):
+    """x for x > 0, and 1.5 (e^x - 1) else: f' jumps at 0."""
+    return np.where(x > 0.0, x, 1.5 * np.expm1(np.minimum(x, 0.0)))
+
+
+def hard_tanh(x):
+    return np.clip(x, -1.0, 1.0)
+
+
+def cubic(x):
+    return (x**3 - x) / 4.0
+
+
+OWN_KERNELS = [
+    kernels.Kernel.from_activation(swish),
+    kernels.Kernel.from_activation(steep_elu, kinks=[0.0]),
+    kernels.Kernel.from_activation(hard_tanh, kinks=[-1.0, 1.0]),
+    kernels.Kernel.from_activation(cubic),
+]
+EVERY_KERNEL = ALL_KERNELS + MORE_CLOSED_FORMS + OWN_KERNELS
 
 NORMS = [1e-8, 1e-3, 0.5, 1.0, 3.0, 1e3, 1e8]
 COSINES = [-1.0, -1 + 1e-12, -1 + 1e-5, -0.6, 0.0, 0.3, 1 - 1e-5, 1 - 1e-12, 1.0]
@@ -52,7 +79,38 @@ def mp_gelu(s, p, q):
     )
 
 
-MP_CLOSED_FORMS = {"erf": mp_erf, "relu": mp_relu, "gelu": mp_gelu}
+def mp_leaky_relu(slope):
+    """From relu(y) - slope relu(-y): four kernels of relu."""
+
+    def g(s, p, q):
+        s, p, q = map(mpmath.mpmathify, (s, p, q))
+        root = mpmath.sqrt(p * q)
+        s = max(-root, min(root, s))
+        return (1 + slope**2) * mp_relu(s, p, q) - 2 * slope * mp_relu(-s, p, q)
+
+    return g
+
+
+def mp_sin(s, p, q):
+    s, p, q = map(mpmath.mpmathify, (s, p, q))
+    s = max(-mpmath.sqrt(p * q), min(mpmath.sqrt(p * q), s))
+    return mpmath.exp(-(p + q) / 2) * mpmath.sinh(s)
+
+
+def mp_quadratic(s, p, q):
+    s, p, q = map(mpmath.mpmathify, (s, p, q))
+    return p * q + 2 * s * s
+
+
+MP_CLOSED_FORMS = {
+    "erf": mp_erf,
+    "relu": mp_relu,
+    "gelu": mp_gelu,
+    "leaky_relu(0.1)": mp_leaky_relu(mpmath.mpf(0.1)),
+    "leaky_relu(-1)": mp_leaky_relu(mpmath.mpf(-1)),
+    "sin": mp_sin,
+    "quadratic": mp_quadratic,
+}
 
 MP_ACTIVATIONS = {
     "erf": lambda x: mpmath.erf(x / mpmath.sqrt(2)),
@@ -61,6 +119,14 @@ MP_ACTIVATIONS = {
     "tanh": mpmath.tanh,
     "softplus": lambda x: mpmath.log1p(mpmath.exp(x)) if x < 0 else x + mpmath.log1p(mpmath.exp(-x)),
     "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
+    "leaky_relu(0.1)": lambda x: max(x, mpmath.mpf(0.1) * x),
+    "leaky_relu(-1)": abs,
+    "sin": mpmath.sin,
+    "quadratic": lambda x: x * x,
+    "swish": lambda x: x / (1 + mpmath.exp(-x)),
+    "steep_elu": lambda x: x if x > 0 else 1.5 * mpmath.expm1(x),
+    "hard_tanh": lambda x: min(mpmath.mpf(1), max(mpmath.mpf(-1), x)),
+    "cubic": lambda x: (x**3 - x) / 4,
 }
 
 

@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from cases import ALL_KERNELS, random_network
+from cases import EVERY_KERNEL, random_network
 
 from lib import (
     Network,
@@ -77,7 +77,7 @@ def assert_same(found, expected):
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("kernel", ALL_KERNELS, ids=repr)
+@pytest.mark.parametrize("kernel", EVERY_KERNEL, ids=repr)
 def test_a_kernel_stays_itself(kernel, way):
     again = WAYS[way]([kernel, {"its": kernel}])
     assert again[0] is kernel and again[1]["its"] is kernel
@@ -107,7 +107,7 @@ def check_loss(L, again):
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("kernel", ALL_KERNELS, ids=repr)
+@pytest.mark.parametrize("kernel", EVERY_KERNEL, ids=repr)
 def test_a_loss_has_the_same_values_to_the_last_bit(kernel, way):
     L = PopulationLoss(TEACHER, kernel)
     check_loss(L, WAYS[way](L))

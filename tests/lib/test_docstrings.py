@@ -23,7 +23,7 @@ MODULES = [
     for path in sorted((ROOT / "lib").rglob("*.py"))
     if path.name != "__main__.py"
 ]
-KERNELS = {"erf", "relu", "gelu", "tanh", "sigmoid", "softplus"}
+KERNELS = {"erf", "relu", "gelu", "tanh", "sigmoid", "softplus", "sin", "quadratic"}
 
 
 def public():

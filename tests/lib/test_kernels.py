@@ -4,10 +4,12 @@ import mpmath
 import numpy as np
 import pytest
 from cases import (
-    ALL_KERNELS,
     CLOSED_FORMS,
+    EVERY_KERNEL,
     MP_ACTIVATIONS,
     MP_CLOSED_FORMS,
+    NORMS,
+    OWN_KERNELS,
     QUADRATURES,
     entries,
     trapezoid_kernel,
@@ -23,7 +25,7 @@ def fifty_digits():
         yield
 
 
-@pytest.mark.parametrize("kernel", ALL_KERNELS, ids=repr)
+@pytest.mark.parametrize("kernel", EVERY_KERNEL, ids=repr)
 def test_activation_is_the_named_function(kernel):
     x = np.array([-30.0, -5.0, -1e-9, 0.0, 0.3, 2.0, 30.0])
     expected = [float(MP_ACTIVATIONS[kernel.name](mpmath.mpf(float(value)))) for value in x]
@@ -38,20 +40,20 @@ def test_closed_form_has_twelve_digits_everywhere(kernel):
     for s, p, q in entries():
         exact = MP_CLOSED_FORMS[kernel.name](s, p, q)
         value = kernel(s, p, q)
-        assert abs(mpmath.mpf(float(value)) - exact) <= 1e-12 * abs(exact), (kernel, s, p, q, value, exact)
+        assert abs(mpmath.mpf(float(value)) - exact) <= 1e-12 * abs(exact) + 1e-300, (kernel, s, p, q, value, exact)
 
 
-@pytest.mark.parametrize("kernel", ALL_KERNELS, ids=repr)
+@pytest.mark.parametrize("kernel", EVERY_KERNEL, ids=repr)
 def test_kernel_is_the_expectation_it_claims(kernel):
     """Witness: trapezoidal rule on R^2, which shares no formula with lib.
 
     Smooth activations: the rule converges exponentially and step h against h/2 bounds its error.
-    ReLU has a kink, so the rule is only good to its h^2.
+    Under kinks the rule is only good to its h^2.
     """
     for s, p, q in [(0.3, 1.0, 0.8), (-1.1, 1.5, 1.2), (0.0, 0.5, 1.0), (1.0, 1.0, 1.0), (0.2, 0.04, 1.0)]:
         coarse = trapezoid_kernel(kernel.activation, s, p, q, step=0.1)
         fine = trapezoid_kernel(kernel.activation, s, p, q, step=0.05)
-        tolerance = 2e-3 if kernel is kernels.relu else 1e-12
+        tolerance = 2e-3 if kernel.kinks else 1e-12
         assert abs(fine - coarse) <= tolerance
         assert abs(kernel(s, p, q) - fine) <= tolerance, (kernel, s, p, q, kernel(s, p, q), fine)
 
@@ -104,7 +106,7 @@ def test_noise_quadrature_has_converged(kernel):
         np.testing.assert_allclose(mine, theirs, rtol=1e-11, atol=1e-14)
 
 
-@pytest.mark.parametrize("kernel", ALL_KERNELS, ids=repr)
+@pytest.mark.parametrize("kernel", EVERY_KERNEL, ids=repr)
 def test_gradient_and_hessian_against_central_differences(kernel):
     """Witness: central differences with steps h and their O(h^2) error."""
     rng = np.random.default_rng(1)
@@ -156,18 +158,19 @@ def test_relu_at_copies_opposites_and_zeros():
     np.testing.assert_allclose(kernels.relu.gradient(-4.0, 4.0, 4.0), (0.0, 0.0, 0.0), atol=1e-16)
 
 
-@pytest.mark.parametrize("kernel", ALL_KERNELS, ids=repr)
+@pytest.mark.parametrize("kernel", EVERY_KERNEL, ids=repr)
 def test_everything_is_finite_at_extreme_arguments(kernel):
-    s, p, q = np.array(list(entries())).T
+    norms = [1e-8, 1e-3, 0.5, 3.0, 10.0] if kernel in OWN_KERNELS else NORMS
+    s, p, q = np.array(list(entries(norms))).T
     assert np.isfinite(kernel(s, p, q)).all()
     assert np.isfinite(kernel.gradient(s, p, q)).all()
-    if kernel is not kernels.relu:  # refuses parallel vectors, tested below
+    if not kernel.kinks:  # refuses parallel vectors, tested below
         assert np.isfinite(kernel.hessian(s, p, q)).all()
-        zero = np.zeros(3), np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1e16])
+        zero = np.zeros(3), np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, norms[-1] ** 2])
         assert np.isfinite(kernel.gradient(*zero)).all() and np.isfinite(kernel.hessian(*zero)).all()
 
 
-@pytest.mark.parametrize("kernel", ALL_KERNELS, ids=repr)
+@pytest.mark.parametrize("kernel", EVERY_KERNEL, ids=repr)
 def test_broadcasting_and_scalars(kernel):
     table = kernel(np.zeros((3, 1)), np.ones((1, 4)), 2.0)
     assert table.shape == (3, 4)
@@ -178,14 +181,14 @@ def test_broadcasting_and_scalars(kernel):
     assert kernel(np.zeros((0, 2)), 1.0, 1.0).shape == (0, 2)
 
 
-@pytest.mark.parametrize("kernel", ALL_KERNELS, ids=repr)
+@pytest.mark.parametrize("kernel", EVERY_KERNEL, ids=repr)
 def test_a_kernel_is_symmetric_and_positive_definite(kernel):
     """Cauchy-Schwarz and symmetry on random pairs: what any E[sigma(X) sigma(Y)] must satisfy."""
     rng = np.random.default_rng(2)
-    W = rng.standard_normal((30, 6)) * rng.uniform(0.1, 5.0, (30, 1))
+    W = rng.standard_normal((30, 6)) * rng.uniform(0.1, 2.0 if kernel in OWN_KERNELS else 5.0, (30, 1))
     s, p = W @ W.T, (W * W).sum(1)
     table = kernel(s, p[:, None], p[None, :])
-    np.testing.assert_allclose(table, table.T, rtol=1e-13)
+    np.testing.assert_allclose(table, table.T, rtol=1e-13, atol=1e-15 * np.abs(table).max())
     assert np.linalg.eigvalsh(table).min() > -1e-12 * np.abs(table).max()
 
 
@@ -240,12 +243,13 @@ def test_relu_at_a_zero_vector_gives_a_loss_zeros():
     assert not g.any() and not g_p.any() and (g_s == 0.25).all()
 
 
-def test_homogeneous_is_relu_alone():
+def test_homogeneous_is_relu_leaky_or_not():
     """Witness: sigma(3 y) = 3 sigma(y) on both sides of 0."""
     y = np.array([-2.0, 0.7])
-    for kernel in ALL_KERNELS:
+    own_relu = kernels.Kernel.from_activation(kernels.relu.activation, kinks=[0.0])
+    for kernel in [*EVERY_KERNEL, own_relu]:
         scales = np.allclose(kernel.activation(3 * y), 3 * kernel.activation(y))
-        assert kernel.homogeneous == scales == (kernel is kernels.relu)
+        assert kernel.homogeneous == scales == ("relu" in kernel.name or kernel is own_relu)
 
 
 def test_arctan_remainder_keeps_its_digits():

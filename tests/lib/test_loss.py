@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from cases import (
     ALL_KERNELS,
+    EVERY_KERNEL,
     MP_CLOSED_FORMS,
     ODD_KERNELS,
+    OWN_KERNELS,
     random_network,
     singular_students,
 )
@@ -36,7 +38,7 @@ def mp_loss(teacher, student, kernel):
         return sum(c[i] * c[j] * g(dot[i][j], dot[i][i], dot[j][j]) for i in size for j in size)
 
 
-@pytest.mark.parametrize("kernel", ALL_KERNELS, ids=repr)
+@pytest.mark.parametrize("kernel", EVERY_KERNEL, ids=repr)
 def test_monte_carlo_agrees_on_twenty_problems(kernel):
     """Witness: sampled networks; 5 standard errors, 20 problems, seeds stated."""
     for seed in range(20):
@@ -107,12 +109,14 @@ def test_erf_gradient_against_mpmath():
 
 def smooth_students(kernel, rng, d):
     for name, student in singular_students(rng, d).items():
-        if kernel is kernels.relu and name == "zero":
+        # sin's Hessian is a sum of terms |w|^2 there, of which float64 keeps no digit.
+        too_long = name == "huge" and kernel in [*OWN_KERNELS, kernels.sin]
+        if too_long or (name == "zero" and 0.0 in kernel.kinks):
             continue
         yield name, student
 
 
-@pytest.mark.parametrize("kernel", ALL_KERNELS, ids=repr)
+@pytest.mark.parametrize("kernel", EVERY_KERNEL, ids=repr)
 def test_gradient_against_central_differences(kernel):
     """Also at copied, antipodal and silent neurons, where naive formulas lose half their digits."""
     rng = np.random.default_rng(4)
@@ -153,13 +157,13 @@ def test_gradient_at_extreme_lengths(kernel, scale):
             assert abs(slope - gradient.W[i, x]) <= 2e-5 * np.abs(gradient.W[i]).max(), (i, x)
 
 
-@pytest.mark.parametrize("kernel", ALL_KERNELS, ids=repr)
+@pytest.mark.parametrize("kernel", EVERY_KERNEL, ids=repr)
 def test_hessian_against_central_differences_of_the_gradient(kernel):
     rng = np.random.default_rng(6)
     loss = PopulationLoss(random_network(rng, 3, 4), kernel)
     students = {"random": random_network(rng, 3, 4), **dict(smooth_students(kernel, rng, 4))}
-    # relu's Hessian has a kink of size h at copies, so its differences are only good to h.
-    h, tolerance = (1e-6, 1e-4) if kernel is kernels.relu else (1e-5, 1e-8)
+    # Under kinks the Hessian has one of size h at copies, so its differences are only good to h.
+    h, tolerance = (1e-6, 1e-4) if kernel.kinks else (1e-5, 1e-8)
     for name, student in students.items():
         if name in ("tiny", "huge"):
             continue
@@ -170,12 +174,10 @@ def test_hessian_against_central_differences_of_the_gradient(kernel):
             for e in h * np.eye(theta.size)
         ]
         H = loss.hessian(student)
-        np.testing.assert_allclose(
-            H, np.array(rows) / (2 * h), atol=tolerance * (1 + np.abs(H).max()), err_msg=name
-        )
+        np.testing.assert_allclose(H, np.array(rows) / (2 * h), atol=tolerance * (1 + np.abs(H).max()), err_msg=name)
 
 
-@pytest.mark.parametrize("kernel", ALL_KERNELS, ids=repr)
+@pytest.mark.parametrize("kernel", EVERY_KERNEL, ids=repr)
 def test_operator_equals_dense_hessian(kernel):
     """Two independent assemblies (blocks, and a directional derivative), on random and singular students.
 
@@ -187,7 +189,7 @@ def test_operator_equals_dense_hessian(kernel):
     students = {f"random {i}": random_network(rng, 1 + i, 4) for i in range(4)}
     for name, student in {**students, **dict(smooth_students(kernel, rng, 4))}.items():
         H, operator = loss.hessian(student), loss.hessian_operator(student)
-        digits = max(1e-12, 1e-15 * np.abs(student.W).max())
+        digits = max(1e-10 if kernel in OWN_KERNELS else 1e-12, 1e-15 * np.abs(student.W).max())
         np.testing.assert_allclose(H, H.T, rtol=0, atol=digits * np.abs(H).max())
         direction = rng.standard_normal(len(H))
         dense = H @ direction
