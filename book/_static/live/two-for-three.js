@@ -6,7 +6,7 @@
     static title = "Watch two student neurons share three teacher neurons";
     static caption =
       "Figure 1 of the paper, for erf, while it is computed. Left: the cosines of student neurons (rows) and teacher neurons (columns), with |a| beside each row; the sign of a is moved into w. " +
-      "Right: the loss, and that of optimal copy-average (orange, dashed). A new seed is a new initialisation.";
+      "Right: the loss, and the losses of optimal copy-average (orange, dashed) and of perturbed copies (blue). A new seed is a new initialisation.";
 
     build() {
       super.build();
