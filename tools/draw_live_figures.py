@@ -76,6 +76,21 @@ def draw_flow(k=8, n=6, seeds=(0, 2)):
     return fig
 
 
+def draw_two_for_three(seeds=(1, 2, 3)):
+    """Loss against time for two student neurons and three teacher neurons, from three starts."""
+    L = PopulationLoss(Network.orthonormal(3), kernels.erf)
+    level = copy_average_loss([1, 2])
+    fig, ax = plt.subplots(figsize=(5.6, 3.0), layout="constrained")
+    for seed in seeds:
+        flow = gradient_flow(L, glorot(np.random.default_rng([3, 2, seed]), 2, 3))
+        assert abs(flow.losses[-1] - level) < 1e-9, flow.losses[-1]
+        ax.loglog(flow.times[1:], flow.losses[1:], color=AVERAGE, lw=2)
+    ax.axhline(level, color=AVERAGE, ls="--", lw=1)
+    ax.text(0.012, 0.9 * level, "copy-average", va="top")
+    ax.set(xlabel="time $t$", ylabel="loss $L$", xlim=(0.01, 1e4), ylim=(0.5 * level, None))
+    return fig
+
+
 def draw_phase_diagram():
     """The regions over k and n / k and the ends of the stored flows, as in the live figure when it opens."""
     k = np.geomspace(7, 1000, 60)
@@ -112,6 +127,7 @@ FIGURES = {
     "live_one_neuron": draw_one_neuron,
     "live_copy_or_average": draw_copy_or_average,
     "live_watch_the_flow": draw_flow,
+    "live_two_for_three": draw_two_for_three,
     "live_phase_diagram": draw_phase_diagram,
 }
 

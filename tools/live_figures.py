@@ -11,6 +11,7 @@ NEEDS = {
     "one-neuron": [],
     "copy-or-average": [],
     "watch-the-flow": ["gradient-flow"],
+    "two-for-three": ["gradient-flow", "watch-the-flow"],
     "phase-diagram": ["phase-boundaries", "flow-ends"],
 }
 

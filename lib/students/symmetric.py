@@ -32,16 +32,25 @@ from lib.students.continuation import Pace, Settling, follow, newton
 
 
 class Classes(NamedTuple):
-    """Counts: copies, flipped copies, teachers without a copy (all real), averagers (0 or 1)."""
+    """Counts: copies, flipped copies, teachers without a copy (all real), averagers (0 or 1).
+
+    cosine: of any two teachers, 0 or more. They are v_j = root[0] e_j + root[1] sum_l e_l, the rows
+    of the symmetric root of their Gram matrix, so that coordinates keep their classes.
+    """
 
     copies: float
     flipped: float
     others: float
     averagers: int
+    cosine: float = 0.0
 
     @property
     def k(self):
         return self.copies + self.flipped + self.others
+
+    @property
+    def root(self):
+        return symmetric_root(self.k, self.cosine)
 
     @property
     def teachers(self):
@@ -52,6 +61,12 @@ class Classes(NamedTuple):
     def neurons(self):
         """Counts of neurons: copies, flipped copies, averagers."""
         return np.array([self.copies, self.flipped, self.averagers])
+
+
+def symmetric_root(k, cosine, power=0.5):
+    """(x, y): x I + y (ones) is the Gram matrix of k unit vectors with this cosine, to a power."""
+    across, along = (1.0 - cosine) ** power, (1.0 + (k - 1) * cosine) ** power
+    return across, (along - across) / k
 
 
 class SymmetricStudent(NamedTuple):
@@ -81,8 +96,11 @@ def symmetric_student(kernel, classes):
     itself. With them: by minimization from there, after the copies that are to flip changed sign.
     Since relu(-y) = relu(y) - y, some neurons must supply the slopes that this takes away: all of
     them alike or the flipped copies among themselves; of two solutions that of lower loss is
-    returned.
+    returned. Correlated teachers: continued in the cosine from orthonormal ones.
     """
+    if classes.cosine:
+        theta = _continue_in_cosine(kernel, classes)
+        return None if theta is None else solution(kernel, classes, theta)
     unflipped = Classes(classes.copies + classes.flipped, 0.0, *classes[2:])
     theta = _continue_from_teacher(kernel, unflipped)
     if theta is None:
@@ -208,7 +226,8 @@ def restricted_loss(kernel, classes, theta):
     both = np.einsum("t,ti,tj->ij", counts * g, unit[first], unit[second])
     hessian[np.ix_(_A, _A)] = both + both.T
     k = classes.k
-    teacher = k * float(kernel(1.0, 1.0, 1.0)) + k * (k - 1) * float(kernel(0.0, 1.0, 1.0))
+    own, cross = (float(kernel(s, 1.0, 1.0)) for s in (1.0, classes.cosine))
+    teacher = k * own + k * (k - 1) * cross
     return float(weight @ g) + teacher, gradient, hessian
 
 
@@ -222,6 +241,10 @@ def _pairs(classes):
     """
     N, M = classes.neurons, classes.teachers
     norms = [_form(_products_with(i, i, M, same=True)) for i in range(3)] + [np.zeros((14, 14))]
+    sums = np.zeros((3, 14))  # of the weights of a neuron
+    for i in range(3):
+        sums[i, _ACROSS[i]] = _without_own(M, i)
+        sums[i, _OWN[i : i + 1]] = 1.0
     table = [(i, i, N[i], norms[i], None) for i in range(3)]
     table += [(i, i, N[i] * (N[i] - 1), _form(_products_with(i, i, M)), None) for i in range(2)]
     for i, j in ((0, 1), (0, 2), (1, 2)):
@@ -233,8 +256,11 @@ def _pairs(classes):
     table = [row for row in table if row[2] != 0.0]
     first, second, counts, products, entries = zip(*table, strict=True)
     linear = np.zeros((len(table), 3, 14))
-    for row, entry in zip(linear, entries, strict=True):
-        row[0, entry if entry is not None else []] = 1.0
+    x, y = classes.root
+    for row, i, entry in zip(linear, first, entries, strict=True):
+        if entry is not None:
+            row[0] = y * sums[i]
+            row[0, entry] += x
     quadratic = np.array([(s, norms[i], norms[j]) for i, j, _, s, _ in table])
     constant = np.outer(np.array(second) == 3, [0.0, 0.0, 1.0])  # teachers have unit length
     return np.array(first), np.array(second), np.array(counts), quadratic, linear, constant
@@ -314,6 +340,23 @@ def _minimized(kernel, classes, theta):
     return _with(theta, free, minimize(restricted, theta[free], jac=True, method="BFGS").x)
 
 
+def _continue_in_cosine(kernel, classes):
+    """theta at these classes, by secant steps in the cosine from orthonormal teachers, or None."""
+    start = symmetric_student(kernel, classes._replace(cosine=0.0))
+    if start is None:
+        return None
+    theta = np.concatenate((start.own, start.across.ravel(), start.a))
+
+    def solve(there, guess):
+        return critical_point(kernel, classes._replace(cosine=there), guess)
+
+    return follow(solve, theta, 0.0, classes.cosine, Pace(0.02, 1.5, 0.05, 1e-6), _close)
+
+
+def _close(found, guess):
+    return np.abs(found - guess).max() < 0.05 * (1 + np.abs(guess).max())
+
+
 def _continue_from_teacher(kernel, classes):
     """theta at unflipped classes, by secant steps in log k from the teacher; None if stuck.
 
@@ -332,7 +375,4 @@ def _continue_from_teacher(kernel, classes):
         at = classes if there == target else Classes(N, 0.0, math.exp(there) - N, averagers)
         return critical_point(kernel, at, guess)
 
-    def close(found, guess):
-        return np.abs(found - guess).max() < 0.05 * (1 + np.abs(guess).max())
-
-    return follow(solve, theta, math.log(n), target, Pace(0.1 / n, 2.0, 0.5, 1e-6 / n), close)
+    return follow(solve, theta, math.log(n), target, Pace(0.1 / n, 2.0, 0.5, 1e-6 / n), _close)

@@ -352,6 +352,20 @@ def test_watch_the_flow(figure):
 
 
 @in_chromium
+def test_two_for_three(figure):
+    """Figure 1 of the paper: whatever the seed, two student neurons end at the best copy-average of three."""
+    figure = figure("two-for-three")
+    assert figure.state("[figure.k, figure.n]") == [3, 2]
+    assert figure.number("copy-average") == pytest.approx(copy_average_loss([1, 2]), rel=1e-5)
+    for _ in range(3):
+        figure.element.get_by_role("button", name="To the end").click()
+        figure.wait("figure.end")
+        assert assert_end_is_right(figure) == "copy-average"
+        assert figure.number("loss") == pytest.approx(0.0232216806, rel=1e-5)
+        figure.element.get_by_role("button", name="New seed").click()
+
+
+@in_chromium
 def test_a_flow_with_one_neuron_held_back(figure):
     """The first seed leads to perturbed copies, and to copy-average when its first student neuron is held back."""
     figure, kinds = figure("watch-the-flow"), []
@@ -525,7 +539,7 @@ def test_every_slider_has_a_name_and_a_visible_focus(figure, name):
 @pytest.mark.parametrize("name", NEEDS)
 def test_text_is_read_in_both_colours(figure, name, colours):
     figure = figure(name, colours=colours)
-    if name == "watch-the-flow":
+    if name in ("watch-the-flow", "two-for-three"):
         figure.element.get_by_role("button", name="To the end").click()
         figure.wait("figure.end")
     worst = figure.element.evaluate(f"figure => {{ {CONTRAST}; return leastContrast(figure); }}")
