@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 from nbgrader.utils import parse_utc
 
-from . import repair
+from . import harmless, repair
 from .command import nbgrader
 from .submissions import beside, readable
 
@@ -76,6 +76,7 @@ def graded_now(student, name, notebook, earlier):
 
     options = [f"--student={student}", "--force", "--CourseDirectory.submitted_directory=repaired"]
     code, said = nbgrader(COURSE, "autograde", name, *options, patience=PATIENCE)
+    remove_what_runs(COURSE / "autograded" / student / name, name)
     graded = COURSE / "autograded" / student / name / f"{name}.ipynb"
     if code or not graded.is_file():
         log(student, name, said)
@@ -93,6 +94,13 @@ def graded_now(student, name, notebook, earlier):
         "note": "; ".join([*notes, *note]),
         "words_elsewhere": elsewhere,
     }
+
+
+def remove_what_runs(folder, name):
+    """Leave of the files in `folder`, which browsers show, the notebook and what is harmless."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name != f"{name}.ipynb" and not harmless.is_shown(path):
+            path.unlink()
 
 
 def attached(notebook):

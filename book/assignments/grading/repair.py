@@ -13,6 +13,8 @@ import textwrap
 import nbformat
 from nbformat import v4
 
+from . import harmless
+
 LARGEST = 100 * 2**20  # bytes of a notebook, its outputs included
 
 
@@ -86,8 +88,8 @@ def attachments(given):
     kept = {}
     for name, data in given.items() if isinstance(given, dict) else ():
         if isinstance(data, dict):
-            kept[whole_characters(name)] = {kind: joined(text) for kind, text in data.items() if "/" in kind}
-    return nbformat.from_dict(kept)
+            kept[whole_characters(name)] = {kind: joined(text) for kind, text in data.items()}
+    return harmless.attachments(kept)
 
 
 def joined(text):
@@ -142,8 +144,10 @@ def rebuilt(cell, given):
     new = NEW_CELL[given.cell_type if given else cell.cell_type](cell.source)
     if given:
         new.metadata = copy.deepcopy(given.metadata)
-    if new.cell_type == "markdown" and cell.get("attachments"):
-        new.attachments = cell.attachments
+    if new.cell_type == "markdown":
+        new.source = harmless.markdown(new.source, cell.get("attachments", ()))
+        if cell.get("attachments"):
+            new.attachments = cell.attachments
     return new
 
 

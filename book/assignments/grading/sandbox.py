@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
+from copy import deepcopy
 from json import dumps
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from traitlets import Integer
 
 import lib
 
+from . import harmless
 from .repair import is_test
 from .room import short_folder
 
@@ -120,9 +122,18 @@ class SandboxedExecute(Execute):
             fonts.mkdir(exist_ok=True)
             for known in Path(matplotlib.get_cachedir()).glob("fontlist*.json"):
                 shutil.copy(known, fonts)  # to search all fonts again takes some seconds
+            metadata = deepcopy([part.metadata for part in (nb, *nb.cells)])
             try:
                 return super().preprocess(nb, resources)
             finally:
+                for part, its_own in zip((nb, *nb.cells), metadata, strict=True):
+                    part.metadata = its_own  # without what the kernel says of itself
+                for cell in nb.cells:
+                    if cell.cell_type == "code":
+                        cell.outputs, cell.execution_count = harmless.outputs(cell.outputs), None
+                    else:  # already so, unless nbgrader was started without `make grade`
+                        cell.attachments = harmless.attachments(cell.get("attachments", {}))
+                        cell.source = harmless.markdown(cell.source, cell.attachments)
                 resources["metadata"]["path"] = submitted
                 self.timeout = self.cell_limit
                 self.end_processes()
@@ -155,12 +166,22 @@ class SandboxedExecute(Execute):
             cell.outputs = [output for output in cell.outputs if output.output_type == "error"]
         return cell, resources
 
-    def output(self, outs, msg, display_id, cell_index):
-        """Keep an output, unless the cell has shown enough: a print in an endless loop must not fill our memory."""
-        self.kept += len(str(msg["content"]))
-        if self.kept > self.shown and msg["msg_type"] != "error":
+    def process_message(self, msg, cell, cell_index):
+        """Take of what the kernel says only outputs and states: no widgets, no changes of what was shown before.
+
+        And no more than `shown`, a print in an endless loop must not fill our memory; an error is always noted.
+        """
+        kind, content = msg["msg_type"], msg["content"]
+        if kind in ("stream", "display_data", "execute_result", "error"):
+            content.pop("transient", None)
+            self.kept += len(str(content))
+            if self.kept > self.shown:
+                if kind != "error":
+                    return None
+                msg["content"] = {"ename": str(content.get("ename"))[:200], "evalue": "", "traceback": []}
+        elif kind not in ("status", "execute_input", "clear_output"):
             return None
-        return super().output(outs, msg, display_id, cell_index)
+        return super().process_message(msg, cell, cell_index)
 
 
 def failure(name, message):
