@@ -110,7 +110,7 @@ assignments: .venv/.installed-assignments  ## check the problem sets and make th
 
 grade: .venv/.installed-assignments  ## grade the folder SUBMISSIONS=..., which holds one folder a student
 	@test -n "$(SUBMISSIONS)" || { echo 'Which folder? For example:  make grade SUBMISSIONS=~/Downloads/one_neuron'; exit 2; }
-	$(BIN)/python book/assignments/grade.py "$(SUBMISSIONS)"
+	$(BIN)/python book/assignments/grade.py "$(SUBMISSIONS)" $(FLAGS)
 
 classroom: .venv/.installed-tests  ## grade a simulated class that hands in everything from right answers to attacks
 	$(BIN)/python -m pytest tests/classroom/problem_sets.py tests/classroom/classroom.py

@@ -469,3 +469,29 @@ def test_an_output_left_in_a_student_version_is_found():
     version = student_version()
     version.cells[1].outputs = [v4.new_output("stream", text="9.0")]
     assert list(versions.leaks(small_set(), version)) == ["outputs are left"]
+
+
+@pytest.mark.parametrize("name, score", [("small-words", 4.0), ("small-norm-test", 4.5), ("small-norm-test", -1.0)])
+def test_points_above_the_maximum_of_the_source_are_no_marks(course, monkeypatch, name, score):
+    """Whatever the gradebook says the maximum is: student code may have written there."""
+    given = {"small-square-test": 3.0, "small-norm-test": 4.0, "small-words": 3.0, "small-cube-test": 1.0}
+
+    class Gradebook:
+        db = SimpleNamespace(rollback=lambda: None)
+        __init__, __enter__ = lambda self, address: None, lambda self: self
+        __exit__, find_assignment = lambda self, *error: None, lambda self, name: SimpleNamespace(max_score=11.0)
+
+        def find_submission(self, problem_set, student):
+            grades = [SimpleNamespace(name=cell, score=points, max_score=396.0) for cell, points in given.items()]
+            cells = SimpleNamespace(solution_cells=[SimpleNamespace(name="small-words")])
+            notebooks = [SimpleNamespace(grades=grades, notebook=cells)]
+            return SimpleNamespace(notebooks=notebooks, score=sum(given.values()), needs_manual_grade=False)
+
+    monkeypatch.setattr(table, "Gradebook", Gradebook)
+    record = {"student": "a", "set": "small", "name": "a", "status": "graded", "note": ""}
+    (row,) = table.table([record])
+    assert (row["status"], row["score"]) == ("graded", 11.0)
+    given[name] = score
+    (row,) = table.table([record])
+    assert row["status"] == "failed" and "score" not in row
+    assert row["note"].startswith(f"more points than there are: {name} {score:g} of ")

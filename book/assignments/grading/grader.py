@@ -22,7 +22,7 @@ PATIENCE = (
 LARGEST = 20 * 2**20  # bytes of a file that is handed in beside a notebook
 
 
-def grade(student, name, found):
+def grade(student, name, found, options=()):
     """Grade one submission unless that was done before; its record, all that the table needs of it."""
     record = {"student": student, "set": name, "name": found.name, "selected": found.note}
     stored = COURSE / "graded" / name / f"{student}.json"
@@ -32,7 +32,7 @@ def grade(student, name, found):
         record = earlier if was_there else record | {"status": "missing", "note": ""}
     else:
         try:
-            new = graded_now(student, name, found.notebook, earlier)
+            new = graded_now(student, name, found.notebook, earlier, options)
         except Exception as error:  # of whatever in this submission nobody thought of
             log(student, name, traceback.format_exc())
             reason = f"{type(error).__name__}: {error}"
@@ -53,7 +53,7 @@ def grade(student, name, found):
     return record
 
 
-def graded_now(student, name, notebook, earlier):
+def graded_now(student, name, notebook, earlier, options):
     """What to put into the record of this submission; nothing, when it was graded and has not changed."""
     files, left = attached(notebook)
     digest = digest_of([COURSE / "source" / name / f"{name}.ipynb", notebook, *files])
@@ -74,7 +74,7 @@ def graded_now(student, name, notebook, earlier):
         shutil.copyfile(path, folder / path.name)
     nbformat.write(rebuilt, folder / f"{name}.ipynb")
 
-    options = [f"--student={student}", "--force", "--CourseDirectory.submitted_directory=repaired"]
+    options = [*options, f"--student={student}", "--force", "--CourseDirectory.submitted_directory=repaired"]
     code, said = nbgrader(COURSE, "autograde", name, *options, patience=PATIENCE)
     remove_what_runs(COURSE / "autograded" / student / name, name)
     graded = COURSE / "autograded" / student / name / f"{name}.ipynb"
