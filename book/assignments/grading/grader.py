@@ -20,6 +20,7 @@ PATIENCE = (
     900  # seconds after which a submission is ended from outside, if the sandbox did not end it
 )
 LARGEST = 20 * 2**20  # bytes of a file that is handed in beside a notebook
+COMPILED = {".so", ".pyc", ".pyd"}
 
 
 def grade(student, name, found, options=()):
@@ -67,6 +68,9 @@ def graded_now(student, name, notebook, earlier, options):
     rebuilt, notes = repair.repaired(submitted, given)
     elsewhere = repair.words_elsewhere(submitted, given)
     notes += [f"left behind: {', '.join(left)}"] * bool(left)
+    for path in files:
+        if path.suffix == ".py":
+            notes += repair.to_read(readable(path.name), path.read_text("utf-8", "replace"))
     folder = COURSE / "repaired" / student / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -112,6 +116,8 @@ def attached(notebook):
             reason = "too large"
         elif not os.access(path, os.R_OK):
             reason = "cannot be opened"
+        elif path.suffix in COMPILED:
+            reason = "a module that nobody can read"
         elif path.name == "timestamp.txt" and not is_date(
             path
         ):  # nbgrader takes it for the day of handing in

@@ -32,6 +32,7 @@ STOPPED = {"CellTimeoutError": "timed out", "NotebookTimeout": "timed out", "Ker
 SUSPICIOUS = re.compile(
     r"get_ipython|set_custom_exc|\bIn\[|__builtins__|sys\.modules|sys\.settrace|inspect\.|setattr|_exit\b|os\.system"
     r"|__(?:eq|sub|rsub|abs|float|class)__|\bsubprocess|\bsocket|gradebook|\.assert_\w+ *=|checks\.\w+ *=[^=]"
+    r"|\b(?:np|numpy|scipy|lib|kernels|builtins)(?:\.\w+)+ *=(?!=)"
 )
 
 
@@ -134,9 +135,14 @@ def repaired(submitted, release):
     code = "\n".join(cell.source for cell in cells if cell.cell_type == "code" and grade_id(cell) not in tests(known))
     notes = [f"copied cells: {', '.join(dict.fromkeys(copied))}"] * bool(copied)
     notes += [f"deleted cells put back: {', '.join(missing)}"] * bool(missing)
-    words = sorted({match.strip() for match in SUSPICIOUS.findall(code)})
-    notes += [f"read its code, it uses {', '.join(words)}"] * bool(words)
+    notes += to_read("its code", code)
     return v4.new_notebook(cells=cells, metadata={"kernelspec": release.metadata.get("kernelspec", {})}), notes
+
+
+def to_read(what, code):
+    """A note, if there is reason for one, that somebody should read `code`."""
+    words = sorted({match.strip() for match in SUSPICIOUS.findall(code)})
+    return [f"read {what}, it uses {', '.join(words)}"] * bool(words)
 
 
 def rebuilt(cell, given):
