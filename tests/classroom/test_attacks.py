@@ -3,13 +3,19 @@
 Each attack is code in the place of a right answer, whose function is right again only if the attack had success.
 """
 
+import subprocess
+import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
 from simulated_class import SMALL, Submission, nbformat, small_set
-from small_course import WALLS, grade, new_course, released
+from small_course import ASSIGNMENTS, WALLS, grade, new_course, released
 
 pytest.importorskip("nbgrader", reason="book/assignments/requirements.txt is not installed")
+sys.path.append(str(ASSIGNMENTS))
+from grading.sandbox import SandboxedExecute  # noqa: E402
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.other,
@@ -44,20 +50,8 @@ started = [subprocess.Popen(['sleep', '60']) for _ in range(200)]
 import time
 time.sleep(2)
 return right(*arguments) if all(process.poll() is None for process in started) else None""",
-    "much memory in several processes": """
-import subprocess, sys, time
-hold = "x = bytearray(10**9); x[::4096] = bytes(len(x[::4096])); import time; time.sleep(60)"
-started = [subprocess.Popen([sys.executable, '-c', hold]) for _ in range(8)]
-time.sleep(8)
-return right(*arguments) if all(process.poll() is None for process in started) else None""",
     "a long error": "raise ValueError(150_000_000 * 'x')",
-    "a long name of an error": "raise type(10**6 * 'x', (Exception,), {})('x')",
-    "many changes of one output": """
-from IPython.display import display
-shown = display('x', display_id=True)
-for number in range(3000):
-    shown.update(10**4 * 'x')
-return None""",
+    "a long name of an error": "raise type(2 * 10**6 * 'x', (Exception,), {})('x')",
 }
 
 
@@ -85,4 +79,30 @@ def test_an_attack_has_no_success(attacked, name):
 @pytest.mark.parametrize("name", ON_THE_MACHINE)
 def test_what_is_stored_of_it_is_small(attacked, name):
     (stored,) = attacked.course.glob(f"autograded/{name}/small/small.ipynb")
-    assert stored.stat().st_size < 2**22
+    assert stored.stat().st_size < 2**21
+
+
+@pytest.mark.parametrize(
+    "limits, beside, ends",
+    [({}, 0, False), ({"memory": 2**10}, 0, True), ({"processes": 1}, 0, True), ({}, 2**20 + 1, True)],
+)
+def test_all_processes_together_are_watched(tmp_path, limits, beside, ends):
+    (tmp_path / "beside").write_bytes(bytes(beside))
+    started = subprocess.Popen(["sh", "-c", "sleep 50 & wait"])
+    kernel = SimpleNamespace(provisioner=SimpleNamespace(pid=started.pid))
+    settings = {"km": kernel, "folder": tmp_path, "processes": 64, "memory": 2**31} | limits
+    ended = threading.Event()
+    watcher = threading.Thread(target=SandboxedExecute.watch, args=(SimpleNamespace(**settings), ended))
+    watcher.start()
+    try:
+        if ends:
+            assert started.wait(timeout=30) == -9
+        else:
+            with pytest.raises(subprocess.TimeoutExpired):
+                started.wait(timeout=2)
+    finally:
+        ended.set()
+        watcher.join()
+        for process in (["pkill", "-P", str(started.pid)], ["kill", "-9", str(started.pid)]):
+            subprocess.run(process, stderr=subprocess.DEVNULL)
+        started.wait()
