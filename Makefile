@@ -110,10 +110,11 @@ assignments: .venv/.installed-assignments  ## check the problem sets and make th
 
 grade: .venv/.installed-assignments  ## grade the folder SUBMISSIONS=..., which holds one folder a student
 	@test -n "$(SUBMISSIONS)" || { echo 'Which folder? For example:  make grade SUBMISSIONS=~/Downloads/one_neuron'; exit 2; }
-	$(BIN)/python book/assignments/grade.py "$(SUBMISSIONS)"
+	$(BIN)/python book/assignments/grade.py "$(SUBMISSIONS)" $(FLAGS)
 
 classroom: .venv/.installed-tests  ## grade a simulated class that hands in everything from right answers to attacks
-	$(BIN)/python -m pytest tests/classroom/problem_sets.py tests/classroom/classroom.py
+	$(BIN)/python -m pytest tests/classroom/problem_sets.py tests/classroom/classroom.py \
+		tests/classroom/test_attacks.py tests/classroom/test_opening.py
 
 # MODULE=lib/pairs.py for one module, SAMPLE=all for all its mutants. Interrupted, it goes on where it stopped.
 mutants: .venv/.installed-mutants  ## change lib in one place at a time: do its own tests notice? (not a part of the tests)

@@ -23,12 +23,23 @@ def arguments():
     )
     parser.add_argument("submissions", type=Path, help="folder that holds one folder a student")
     parser.add_argument("--workers", type=int, default=2, help="submissions that run at a time (2)")
+    parser.add_argument(
+        "--no-sandbox", action="store_true", help="for notebooks of your own: their code can do all that you can"
+    )
+    parser.add_argument(
+        "--as-root", action="store_true", help="grade as root, on a machine that holds nothing else and can be lost"
+    )
     given = parser.parse_args()
+    if os.geteuid() == 0 and not given.as_root:
+        parser.error(
+            "you are root, so whatever breaks out of the sandbox has the whole machine: grade as another user; "
+            "--as-root if this machine holds nothing else"
+        )
     if not given.submissions.is_dir():
         parser.error(f"{given.submissions} is no folder")
     if given.workers < 1:
         parser.error(f"--workers {given.workers}: at least one has to run")
-    return given.submissions.resolve(), given.workers
+    return given
 
 
 if __name__ == "__main__":
@@ -36,12 +47,13 @@ if __name__ == "__main__":
     from grading import room
 
     room.enter()
-    submissions, workers = arguments()
+    given = arguments()
+    submissions = given.submissions.resolve()
     room.check_writable(COURSE)
     os.chdir(COURSE)  # some packages read settings in the folder in which they are imported
     from grading.whole_class import grade
 
     try:
-        grade(submissions, workers)
+        grade(submissions, given.workers, given.no_sandbox)
     except KeyboardInterrupt:
         sys.exit("Interrupted. The same command goes on where it stopped.")

@@ -14,7 +14,7 @@ import pytest
 import simulated_class
 from guards import ROOT
 from simulated_class import KINDS, SMALL, expected_score, hand_in, small_set
-from small_course import ASSIGNMENTS, WALLS, grade, grader, grades, make_student_versions, new_course, released
+from small_course import ASSIGNMENTS, grade, grader, grades, make_student_versions, new_course, released
 
 pytest.importorskip("nbgrader", reason="book/assignments/requirements.txt is not installed")
 pytestmark = pytest.mark.slow
@@ -72,7 +72,7 @@ def test_another_folder_adds_to_the_table(course_of_three):
     assert (absent["status"], absent["score"]) == ("missing", "0.0")
     (line,) = [line for line in said.splitlines() if line.startswith("small  ")]
     student = re.fullmatch(r"small  (Zoë O_Brien x+-\w{6}): graded", line)[1]
-    assert len(said.splitlines()) == 2 + (not WALLS)
+    assert len(said.splitlines()) == 2
     row = rows.pop(f"{name}M\\xfcller")
     assert float(row["automatic"]) == 8 and row["note"] == f"feedback in {student}"
     assert (course / "feedback" / student / "small" / "small.html").is_file()
@@ -102,7 +102,7 @@ with Gradebook("sqlite:///{course / "gradebook.db"}") as gradebook:
     assert len(before) == 5 and rows == {student: before[student] for student in rows} and len(rows) == 3
 
 
-def test_without_bubblewrap_it_says_so_and_limits_what_it_can(tmp_path):
+def test_without_bubblewrap_it_stops_and_goes_on_only_when_told_so(tmp_path):
     course, submissions = new_course(tmp_path), tmp_path / "submissions"
     broken = tmp_path / "bin" / "bwrap"
     broken.parent.mkdir()
@@ -110,8 +110,15 @@ def test_without_bubblewrap_it_says_so_and_limits_what_it_can(tmp_path):
     broken.chmod(0o755)
     kinds = ["correct", "dies", "endless", "memory_hog", "wants_secrets"]
     hand_in(submissions, "small", small_set(), released(course), SMALL, kinds)
-    said, rows = grade(course, submissions, PATH=f"{broken.parent}{os.pathsep}{os.environ['PATH']}")
-    assert "NO SANDBOX: bubblewrap does not work here: no namespaces" in said
+    path = f"{broken.parent}{os.pathsep}{os.environ['PATH']}"
+    command, settings = grader(course, submissions, PATH=path)
+    command = [word for word in command if word != "--no-sandbox"]
+    stopped = subprocess.run(command, capture_output=True, timeout=300, **settings)
+    assert stopped.returncode == 1 and not (course / "graded").exists()
+    for words in ("NO SANDBOX: bubblewrap does not work here: no namespaces", "apt-get install", "--no-sandbox"):
+        assert words in stopped.stderr
+    subprocess.run([*command, "--no-sandbox"], check=True, timeout=900, **settings)
+    rows = grades(course)
     for kind in kinds:
         assert rows[kind]["status"] == KINDS[kind].status, rows[kind]
         assert float(rows[kind]["automatic"]) == expected_score(small_set(), SMALL, kind), rows[kind]

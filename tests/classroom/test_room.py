@@ -6,7 +6,7 @@ import sys
 import tempfile
 
 import pytest
-from small_course import ASSIGNMENTS, OTHER_MARKERS, WALLS, new_course, strange_account
+from small_course import ASSIGNMENTS, FLAGS, OTHER_MARKERS, WALLS, new_course, strange_account
 
 pytest.importorskip("nbgrader", reason="book/assignments/requirements.txt is not installed")
 sys.path.append(str(ASSIGNMENTS))
@@ -40,7 +40,7 @@ def test_a_student_version_with_hidden_tests_is_refused_whatever_left_them_in(co
     """Here the settings of the course itself; and before anybody is graded or any student version replaced."""
     with open(course / "nbgrader_config.py", "a", encoding="utf-8") as file:
         file.write(OTHER_MARKERS)
-    ended = started(course / "grade.py", handed_in(course))
+    ended = started(course / "grade.py", handed_in(course), *FLAGS)
     assert (
         ended.returncode == 1
         and "The student versions were not replaced:\nsmall: a marker of" in ended.stderr
@@ -89,7 +89,7 @@ def test_of_account_and_shell_nothing_comes_in(course, tmp_path):
 def test_a_course_that_cannot_be_written_ends_with_what_to_do(course, script):
     read_only = ["bwrap", "--dev-bind", "/", "/", "--ro-bind", str(course), str(course)]
     ended = started(
-        course / script, *[handed_in(course)] * (script == "grade.py"), before=read_only
+        course / script, *[handed_in(course), *FLAGS] * (script == "grade.py"), before=read_only
     )
     assert ended.returncode == 1
     assert ended.stderr == (
@@ -113,3 +113,11 @@ def test_a_good_folder_for_temporary_files_is_used(monkeypatch):
         monkeypatch.setattr(room.os, "access", lambda *arguments: False)
         with pytest.raises(SystemExit, match="no folder for temporary files"):
             room.short_folder()
+
+
+def test_root_is_refused_unless_told_so(course):
+    if os.geteuid():
+        pytest.skip("only root is refused")
+    ended = started(course / "grade.py", handed_in(course))
+    assert ended.returncode == 2 and "you are root" in ended.stderr and "--as-root" in ended.stderr
+    assert not (course / "release").exists()

@@ -272,12 +272,13 @@ def test_files_beside_the_notebook_come_along_or_are_named(tmp_path, monkeypatch
     notebook, module = written(tmp_path / "small.ipynb"), written(tmp_path / "helper.py")
     os.mkfifo(tmp_path / "pipe")
     written(tmp_path / "other.ipynb.txt")
+    written(tmp_path / "fast.so")
     os.truncate(written(tmp_path / "video.mp4"), grader.LARGEST + 1)
     closed = written(tmp_path / "secret.py")
     monkeypatch.setattr(grader.os, "access", lambda path, mode: path != closed)
     assert grader.attached(notebook) == (
         [module],
-        ["secret.py (cannot be opened)", "video.mp4 (too large)"],
+        ["fast.so (a module that nobody can read)", "secret.py (cannot be opened)", "video.mp4 (too large)"],
     )
 
 
@@ -469,3 +470,49 @@ def test_an_output_left_in_a_student_version_is_found():
     version = student_version()
     version.cells[1].outputs = [v4.new_output("stream", text="9.0")]
     assert list(versions.leaks(small_set(), version)) == ["outputs are left"]
+
+
+@pytest.mark.parametrize("name, score", [("small-words", 4.0), ("small-norm-test", 4.5), ("small-norm-test", -1.0)])
+def test_points_above_the_maximum_of_the_source_are_no_marks(course, monkeypatch, name, score):
+    """Whatever the gradebook says the maximum is: student code may have written there."""
+    given = {"small-square-test": 3.0, "small-norm-test": 4.0, "small-words": 3.0, "small-cube-test": 1.0}
+
+    class Gradebook:
+        db = SimpleNamespace(rollback=lambda: None)
+        __init__, __enter__ = lambda self, address: None, lambda self: self
+        __exit__, find_assignment = lambda self, *error: None, lambda self, name: SimpleNamespace(max_score=11.0)
+
+        def find_submission(self, problem_set, student):
+            grades = [SimpleNamespace(name=cell, score=points, max_score=396.0) for cell, points in given.items()]
+            cells = SimpleNamespace(solution_cells=[SimpleNamespace(name="small-words")])
+            notebooks = [SimpleNamespace(grades=grades, notebook=cells)]
+            return SimpleNamespace(notebooks=notebooks, score=sum(given.values()), needs_manual_grade=False)
+
+    monkeypatch.setattr(table, "Gradebook", Gradebook)
+    record = {"student": "a", "set": "small", "name": "a", "status": "graded", "note": ""}
+    (row,) = table.table([record])
+    assert (row["status"], row["score"]) == ("graded", 11.0)
+    given[name] = score
+    (row,) = table.table([record])
+    assert row["status"] == "failed" and "score" not in row
+    assert row["note"].startswith(f"more points than there are: {name} {score:g} of ")
+
+
+@pytest.mark.parametrize(
+    "code, word",
+    [
+        ("import numpy\nnumpy.testing.assert_allclose = print", "numpy.testing.assert_allclose ="),
+        ("np.abs = lambda x: 0", "np.abs ="),
+        ("setattr(x, 'y', 1)", "setattr"),
+        ("ok = np.abs(x) == 1 and lib.x == 2", None),
+    ],
+)
+def test_a_module_handed_in_is_read_like_a_cell(course, monkeypatch, code, word):
+    notebook = course / "handed_in" / "a" / "small.ipynb"
+    nbformat.write(small_set(), written(notebook))
+    written(notebook.with_name("helper.py"), code.encode())
+    monkeypatch.setattr(grader, "nbgrader", lambda *arguments, **options: (1, ""))
+    record = grader.grade("a", "small", submissions.Found("a", notebook, ""))
+    in_a_cell, in_the_module = ([f"read {what}, it uses {word}"] * bool(word) for what in ("its code", "helper.py"))
+    assert repair.to_read("its code", code) == in_a_cell
+    assert record["note"].startswith(in_the_module[0] if word else ";"), record["note"]

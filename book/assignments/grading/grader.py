@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 from nbgrader.utils import parse_utc
 
-from . import repair
+from . import harmless, repair
 from .command import nbgrader
 from .submissions import beside, readable
 
@@ -20,9 +20,10 @@ PATIENCE = (
     900  # seconds after which a submission is ended from outside, if the sandbox did not end it
 )
 LARGEST = 20 * 2**20  # bytes of a file that is handed in beside a notebook
+COMPILED = {".so", ".pyc", ".pyd"}
 
 
-def grade(student, name, found):
+def grade(student, name, found, options=()):
     """Grade one submission unless that was done before; its record, all that the table needs of it."""
     record = {"student": student, "set": name, "name": found.name, "selected": found.note}
     stored = COURSE / "graded" / name / f"{student}.json"
@@ -32,7 +33,7 @@ def grade(student, name, found):
         record = earlier if was_there else record | {"status": "missing", "note": ""}
     else:
         try:
-            new = graded_now(student, name, found.notebook, earlier)
+            new = graded_now(student, name, found.notebook, earlier, options)
         except Exception as error:  # of whatever in this submission nobody thought of
             log(student, name, traceback.format_exc())
             reason = f"{type(error).__name__}: {error}"
@@ -53,7 +54,7 @@ def grade(student, name, found):
     return record
 
 
-def graded_now(student, name, notebook, earlier):
+def graded_now(student, name, notebook, earlier, options):
     """What to put into the record of this submission; nothing, when it was graded and has not changed."""
     files, left = attached(notebook)
     digest = digest_of([COURSE / "source" / name / f"{name}.ipynb", notebook, *files])
@@ -67,6 +68,9 @@ def graded_now(student, name, notebook, earlier):
     rebuilt, notes = repair.repaired(submitted, given)
     elsewhere = repair.words_elsewhere(submitted, given)
     notes += [f"left behind: {', '.join(left)}"] * bool(left)
+    for path in files:
+        if path.suffix == ".py":
+            notes += repair.to_read(readable(path.name), path.read_text("utf-8", "replace"))
     folder = COURSE / "repaired" / student / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -74,8 +78,9 @@ def graded_now(student, name, notebook, earlier):
         shutil.copyfile(path, folder / path.name)
     nbformat.write(rebuilt, folder / f"{name}.ipynb")
 
-    options = [f"--student={student}", "--force", "--CourseDirectory.submitted_directory=repaired"]
+    options = [*options, f"--student={student}", "--force", "--CourseDirectory.submitted_directory=repaired"]
     code, said = nbgrader(COURSE, "autograde", name, *options, patience=PATIENCE)
+    remove_what_runs(COURSE / "autograded" / student / name, name)
     graded = COURSE / "autograded" / student / name / f"{name}.ipynb"
     if code or not graded.is_file():
         log(student, name, said)
@@ -95,6 +100,13 @@ def graded_now(student, name, notebook, earlier):
     }
 
 
+def remove_what_runs(folder, name):
+    """Leave of the files in `folder`, which browsers show, the notebook and what is harmless."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name != f"{name}.ipynb" and not harmless.is_shown(path):
+            path.unlink()
+
+
 def attached(notebook):
     """The files beside `notebook` that come with it, and those that do not, in words."""
     files, left = [], []
@@ -104,6 +116,8 @@ def attached(notebook):
             reason = "too large"
         elif not os.access(path, os.R_OK):
             reason = "cannot be opened"
+        elif path.suffix in COMPILED:
+            reason = "a module that nobody can read"
         elif path.name == "timestamp.txt" and not is_date(
             path
         ):  # nbgrader takes it for the day of handing in

@@ -13,6 +13,8 @@ import textwrap
 import nbformat
 from nbformat import v4
 
+from . import harmless
+
 LARGEST = 100 * 2**20  # bytes of a notebook, its outputs included
 
 
@@ -30,6 +32,7 @@ STOPPED = {"CellTimeoutError": "timed out", "NotebookTimeout": "timed out", "Ker
 SUSPICIOUS = re.compile(
     r"get_ipython|set_custom_exc|\bIn\[|__builtins__|sys\.modules|sys\.settrace|inspect\.|setattr|_exit\b|os\.system"
     r"|__(?:eq|sub|rsub|abs|float|class)__|\bsubprocess|\bsocket|gradebook|\.assert_\w+ *=|checks\.\w+ *=[^=]"
+    r"|\b(?:np|numpy|scipy|lib|kernels|builtins)(?:\.\w+)+ *=(?!=)"
 )
 
 
@@ -86,8 +89,8 @@ def attachments(given):
     kept = {}
     for name, data in given.items() if isinstance(given, dict) else ():
         if isinstance(data, dict):
-            kept[whole_characters(name)] = {kind: joined(text) for kind, text in data.items() if "/" in kind}
-    return nbformat.from_dict(kept)
+            kept[whole_characters(name)] = {kind: joined(text) for kind, text in data.items()}
+    return harmless.attachments(kept)
 
 
 def joined(text):
@@ -132,9 +135,14 @@ def repaired(submitted, release):
     code = "\n".join(cell.source for cell in cells if cell.cell_type == "code" and grade_id(cell) not in tests(known))
     notes = [f"copied cells: {', '.join(dict.fromkeys(copied))}"] * bool(copied)
     notes += [f"deleted cells put back: {', '.join(missing)}"] * bool(missing)
-    words = sorted({match.strip() for match in SUSPICIOUS.findall(code)})
-    notes += [f"read its code, it uses {', '.join(words)}"] * bool(words)
+    notes += to_read("its code", code)
     return v4.new_notebook(cells=cells, metadata={"kernelspec": release.metadata.get("kernelspec", {})}), notes
+
+
+def to_read(what, code):
+    """A note, if there is reason for one, that somebody should read `code`."""
+    words = sorted({match.strip() for match in SUSPICIOUS.findall(code)})
+    return [f"read {what}, it uses {', '.join(words)}"] * bool(words)
 
 
 def rebuilt(cell, given):
@@ -142,8 +150,10 @@ def rebuilt(cell, given):
     new = NEW_CELL[given.cell_type if given else cell.cell_type](cell.source)
     if given:
         new.metadata = copy.deepcopy(given.metadata)
-    if new.cell_type == "markdown" and cell.get("attachments"):
-        new.attachments = cell.attachments
+    if new.cell_type == "markdown":
+        new.source = harmless.markdown(new.source, cell.get("attachments", ()))
+        if cell.get("attachments"):
+            new.attachments = cell.attachments
     return new
 
 

@@ -1,9 +1,11 @@
 """The table of a class and the feedback for its students, from the gradebook and the records of what was graded."""
 
 import csv
+import itertools
 import re
 from contextlib import suppress
 
+import nbformat
 from nbgrader.api import Gradebook, MissingEntry
 
 from . import repair, room
@@ -73,6 +75,9 @@ def marks(record, gradebook, notes):
     with suppress(MissingEntry):
         if record["status"] in ("graded", *repair.STOPPED.values()):
             submission = gradebook.find_submission(record["set"], record["student"])
+            if excess := above_maximum(submission, points_of(record["set"])):
+                notes.append(f"more points than there are: {', '.join(excess)}")
+                return row | {"status": "failed"}
             row |= scores(submission)
             if record.get("words_elsewhere") and left_empty(submission):
                 row["needs_marking"] = "yes"
@@ -80,6 +85,22 @@ def marks(record, gradebook, notes):
                     "an answer in words is empty, but there are words in cells of the student's own"
                 )
     return row
+
+
+def points_of(name):
+    """{id of a cell: the points that the source of the set `name` gives for it}."""
+    cells = nbformat.read(COURSE / "source" / name / f"{name}.ipynb", as_version=4).cells
+    nbgrader = [cell.metadata.get("nbgrader", {}) for cell in cells]
+    return {cell["grade_id"]: cell["points"] for cell in nbgrader if cell.get("grade")}
+
+
+def above_maximum(submission, points):
+    """The grades of a submission that are above their maximum, or below 0, wherever they come from."""
+    return [
+        f"{grade.name} {grade.score:g} of {points.get(grade.name, 0):g}"
+        for grade in itertools.chain(*grades(submission))
+        if not 0 <= grade.score <= points.get(grade.name, 0)
+    ]
 
 
 def scores(submission):

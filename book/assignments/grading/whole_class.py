@@ -7,15 +7,13 @@ import matplotlib.font_manager  # noqa: F401  searches the fonts, once; every ke
 
 from . import grader, submissions, table, versions
 from .grader import COURSE
-from .sandbox import without_bubblewrap
+from .sandbox import NO_SANDBOX, without_bubblewrap
 
 
-def grade(folder, workers):
-    if missing := without_bubblewrap():
-        print(
-            f"NO SANDBOX: {missing}. Student code can read and change all that you can, solutions and marks included;\n"
-            "only its memory, time and file sizes are limited. See 'How student code is isolated' on the teaching page."
-        )
+def grade(folder, workers, no_sandbox=False):
+    if not no_sandbox and (missing := without_bubblewrap()):
+        sys.exit(NO_SANDBOX.format(missing))
+    options = ["--SandboxedExecute.no_sandbox=True"] * no_sandbox
     sets = sorted(
         path.parent.name
         for path in COURSE.glob("source/*/*.ipynb")
@@ -27,7 +25,7 @@ def grade(folder, workers):
     versions.release(COURSE)
     with ThreadPoolExecutor(workers) as pool:
         records = list(
-            pool.map(lambda item: grader.grade(*item[0], item[1]), sorted(found.items()))
+            pool.map(lambda item: grader.grade(*item[0], item[1], options), sorted(found.items()))
         )
     rows = table.write_table(records)
     table.write_feedback()
