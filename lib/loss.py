@@ -186,7 +186,7 @@ class PopulationLoss:
         return self.operator(W, a)
 
     def monte_carlo(self, student, rng, samples):
-        """The loss as a mean over sampled inputs: an independent witness of the closed forms.
+        """The loss as a mean over sampled inputs: an independent check of the closed forms.
 
         Parameters
         ----------

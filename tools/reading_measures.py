@@ -29,7 +29,8 @@ FORMULA = re.compile(r"\$\$[\s\S]*?\$\$|\$[^$]*\$")
 # Words of ours where the field has its own; "students" and "teachers", counted where neurons are meant.
 PRIVATE = re.compile(
     r"\b(?:sharings?|ways to share|pulls? on|witness(?:es)?|suspects?|falls? apart|turned around|laws? of the start"
-    r"|slopes and folds|strangers?|kinds? of end)\b|\$(?:[nk]|[lm])(?:=\d+)?\$ (?:students|teachers)\b",
+    r"|slopes and folds|strangers?|kinds? of end)\b|\$(?:[nk]|[lm])(?:=\d+)?\$ (?:students|teachers)\b"
+    r"|\b(?:two|three|four|five|six|seven|eight|nine|ten|several|many|\d+|[nkl]) teachers\b",
     re.I,
 )
 HIDDEN = {"hide-input", "hide-cell", "remove-input", "remove-cell"}

@@ -1,8 +1,8 @@
 """The Hessian of an erf student at its two minima, in blocks, and where the minima come and go.
 
 Permutations of teachers and neurons that leave a student as it is commute with its Hessian, which
-therefore falls apart into blocks of at most 5 x 5, each repeated as often as its multiplicity says
-(Schur's lemma).
+is therefore block-diagonal, with blocks of at most 5 x 5, each repeated as often as its
+multiplicity says (Schur's lemma).
 
 In z = a y, y = w / sqrt(1 + |w|^2), half the second variation of (pi/2) L at a critical point is
 that of
@@ -243,7 +243,7 @@ def _sizes(k, n, d, least):
 
 
 class Across(NamedTuple):
-    """A unit step of a w across itself, of a neuron that averages l teachers.
+    """A unit step of a w across itself, of a neuron that averages l teacher neurons.
 
     linear: the step of z. rest, within: half the second variation of the rest, in a direction
     without teachers of its own and between two of them.
@@ -335,7 +335,7 @@ class _Perturbed(NamedTuple):
         return self._squares([0, 1, 1, 2], size, linear, pair, self.rests @ [1.0, -1.0])
 
     def _squares(self, kind, size, linear, pair, outgoing):
-        """Weights and rows in steps of w, and of a last, for leaning to `size`^2 teachers each."""
+        """Weights and rows in steps of w, and of a last, for leaning to `size`^2 neurons each."""
         exist = size > 0.0
         kind = np.array(kind)[exist]
         y = self.y[kind] * size[exist]

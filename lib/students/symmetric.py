@@ -10,8 +10,8 @@ their own, and one more neuron, or none, averages:
 Permuting the teachers of a class, together with their copies, changes nothing; so by symmetric
 criticality a critical point of the loss restricted to such students is one of the whole loss. The
 restricted loss is a sum of few kernels whose weights are counts, which may be any real numbers: its
-cost does not depend on how many teachers and neurons there are, and solutions are continued in a
-real number of teachers.
+cost does not depend on how many neurons there are, and solutions are continued in a real number of
+teacher neurons.
 
 relu is homogeneous, relu(c y) = c relu(y): only the products of incoming and outgoing weights are
 determined, and all outgoing weights are 1 here.
@@ -34,8 +34,8 @@ from lib.students.continuation import Pace, Settling, follow, newton
 class Classes(NamedTuple):
     """Counts: copies, flipped copies, teachers without a copy (all real), averagers (0 or 1).
 
-    cosine: of any two teachers, 0 or more. They are v_j = root[0] e_j + root[1] sum_l e_l, the rows
-    of the symmetric root of their Gram matrix, so that coordinates keep their classes.
+    cosine: of any two teacher neurons, 0 or more. They are v_j = root[0] e_j + root[1] sum_l e_l,
+    the rows of the symmetric root of their Gram matrix, so that coordinates keep their classes.
     """
 
     copies: float

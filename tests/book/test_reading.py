@@ -1,9 +1,11 @@
 """A chapter is read in a quarter of an hour: what stands on its surface, before anything is unfolded, has bounds."""
 
+import re
+
 import guards
 import nbformat
 import pytest
-from reading_measures import BOUNDS, measures
+from reading_measures import BOUNDS, PRIVATE, measures
 
 NOTEBOOKS = {path.stem: guards.read(path) for path in guards.NOTEBOOKS}
 CHAPTERS = [path.stem for path in guards.NOTEBOOKS if path.parent.name == "book"]
@@ -25,6 +27,19 @@ def test_a_chapter_says_what_it_asks_and_what_follows(chapter):
     assert "**In one minute.**" in cells[0].source
     headings = [line for cell in cells for line in cell.source.splitlines() if cell.cell_type == "markdown"]
     assert {"## In your own work", "## Takeaways", "## Exercises"} <= set(headings)
+
+
+PAGES = [path for form in ("**/*.md", "*/source/*/*.ipynb") for path in sorted(guards.ROOT.glob(f"book/{form}"))]
+NAMES = re.compile(r"explore\.sharings|check-strangers")  # of the library, of a cell
+
+
+@pytest.mark.parametrize("path", [*guards.NOTEBOOKS, *PAGES], ids=lambda path: path.stem)
+def test_no_page_has_words_of_our_own(path):
+    """On the surface, in folds and proofs, in comments and in the problem sets."""
+    text = path.read_text("utf-8")
+    if path.suffix == ".ipynb":
+        text = "\n".join(cell.source for cell in nbformat.reads(text, 4).cells)
+    assert PRIVATE.findall(NAMES.sub("", text)) == []
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
@@ -58,6 +73,7 @@ def prose(*texts):
         ("statements", prose(*[":::{prf:lemma}\nx\n:::"] * 9)),
         ("long", prose(("word " * 31 + ". ") * 6)),
         ("private", prose("Each of the $n$ students copies.")),
+        ("private", prose("It averages three teachers.")),
         ("private", prose("The stranger moves.")),
     ],
 )

@@ -5,7 +5,7 @@
   const { make, number, quantity, LiveFigure, scale, ticks, draggable, fill, below, beside, title, upwards } = Live;
 
   class OneNeuron extends LiveFigure {
-    static title = "The loss of one neuron for k teachers, over its outgoing weight and its length";
+    static title = "The loss of one neuron for k teacher neurons, over its outgoing weight and its length";
 
     build() {
       this.k = 10;
