@@ -116,7 +116,7 @@ def test_boundaries_of_the_text():
     eight = phase_boundaries(8)
     assert 4 < eight.perturbed_stable < 5 and 6 < eight.losses_equal < eight.copy_average_unstable < 7
     limit = phase_boundaries(1e12).losses_equal / 1e12
-    states(f"$n\\approx{limit:.2f}\\,k$")
+    states("Below about three quarters of $k$ the first has the lower loss, above it the second")
     states(f"$n/k$ tends to {limit:.4f}; it is {phase_boundaries(50).losses_equal / 50:.2f} at $k=50$")
     assert all(0.745 < phase_boundaries(k).losses_equal / k < 0.775 for k in (8, 10, 20, 50, 100, 1000))
     for k in (3, 4, 5):  # the text: for smaller k than 6 copy-average is always better
