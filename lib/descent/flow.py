@@ -4,6 +4,7 @@ Time is that of the loss without a factor 1/2. The end of a flow is a critical p
 its gradient tells: `certify` (certificate.py) says whether it is a minimum.
 """
 
+import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -135,6 +136,7 @@ def gradient_flow(
     max_steps=20_000,
     snapshot_times=(),
     callback=None,
+    progress=True,
 ):
     """Follow the gradient flow of a loss from a student until the gradient vanishes.
 
@@ -156,6 +158,8 @@ def gradient_flow(
         ``callback(time, loss, gradient_norm, student)``, called after every step. A
         KeyboardInterrupt, from there or from the keyboard, ends the flow and keeps what was
         computed.
+    progress : bool
+        Whether a terminal shows how far a flow has come that takes longer than two seconds.
 
     Returns
     -------
@@ -195,6 +199,7 @@ def gradient_flow(
     wanted = _increasing("snapshot_times", snapshot_times)
     integrator, fates = integrator_for(L, W, a, rtol), Fates(L, student, gradient_tol)
     points, kept, status = [integrator.point[:3]], [], "running"
+    show, close = _progress(progress)
     try:
         while status == "running":
             while len(kept) < len(wanted) and wanted[len(kept)] <= integrator.point.time:
@@ -210,10 +215,13 @@ def gradient_flow(
             if status == "running":
                 integrator.step(end_time)
                 points.append(integrator.point[:3])
+                show(*integrator.point[:3])
                 if callback is not None:
                     callback(*integrator.point[:3], _network(integrator.point.theta, student))
     except KeyboardInterrupt:
         status = "interrupted"
+    finally:
+        close()
     end = integrator.point
     counts = Counts(integrator.steps, integrator.gradients, integrator.products)
     if end.time > points[-1][0]:  # interrupted between a step and its record
@@ -229,6 +237,25 @@ def gradient_flow(
     times, losses, norms = np.array(points).T
     snapshots = _snapshots(wanted, kept, student)
     return Flow(_network(end.theta, student), times, losses, norms, status, counts, snapshots)
+
+
+def _progress(wanted):
+    """(show, close): a line on a terminal, where tqdm is installed, after two seconds."""
+    silent = (lambda *point: None), (lambda: None)
+    if not wanted or sys.stderr is None or not sys.stderr.isatty():
+        return silent
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return silent
+    bar = tqdm(bar_format="{desc} [{elapsed}]", delay=2.0, leave=False)
+
+    def show(time, loss, gradient_norm):
+        text = f"flow: time {time:.3g}, loss {loss:.6g}, |gradient| {gradient_norm:.1e}"
+        bar.set_description_str(text, refresh=False)
+        bar.update()
+
+    return show, bar.close
 
 
 def _status(integrator, gradient_tol, end_time, max_steps):

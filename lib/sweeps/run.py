@@ -184,7 +184,7 @@ def certified_flow(n, seed, common, compiled=True):
     start = common.start(np.random.default_rng([common.k, n, seed]), n)
     gradient_tol = common.gradient_tol
     while True:
-        flow = gradient_flow(L, start, gradient_tol, common.rtol)
+        flow = gradient_flow(L, start, gradient_tol, common.rtol, progress=False)
         if flow.status == "interrupted":  # by Ctrl-C in this very process: no end, and no row
             raise KeyboardInterrupt
         certificate = certify(L, flow.student)

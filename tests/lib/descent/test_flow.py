@@ -1,8 +1,13 @@
 """lib.descent (flow, ndf, certificate) against SciPy's integrators, dense spectra and known critical points."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from cases import ALL_KERNELS, random_network
+from guards import ROOT
 from scipy.integrate import solve_ivp
 
 from lib import (
@@ -327,3 +332,28 @@ def test_results_have_a_short_text():
     assert len(text) < 150 and "converged" in text and repr(flow.student) in text
     assert f"{flow.counts.steps} steps" in text and f"{flow.losses[-1]:.6g}" in text
     assert repr(flow.snapshots) == "<50 snapshots>" and len(repr(certify(L, flow.student))) < 250
+
+
+SLOW = """
+import time
+from lib import *
+L = PopulationLoss(Network.orthonormal(3), kernels.erf)
+gradient_flow(L, Network([[0.5, 0.3, 0.1]], [1.0]), callback=lambda *point: time.sleep(0.03), progress={progress})
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
+@pytest.mark.parametrize("progress", [True, False])
+def test_a_terminal_shows_how_far_a_long_flow_has_come(progress):
+    pytest.importorskip("tqdm")
+    import termios
+
+    terminal, its_end = os.openpty()
+    termios.tcsetwinsize(its_end, (24, 120))
+    script = [sys.executable, "-c", SLOW.format(progress=progress)]
+    done = subprocess.run(script, stdout=subprocess.PIPE, stderr=its_end, cwd=ROOT, timeout=120)
+    os.write(its_end, b"end")
+    shown = os.read(terminal, 2**16)
+    os.close(its_end)
+    os.close(terminal)
+    assert done.returncode == 0 and (b"|gradient|" in shown) == progress and done.stdout == b""
