@@ -221,7 +221,7 @@ def test_an_interrupted_flow_is_no_row(tmp_path, monkeypatch):
     path = tmp_path / "table.csv"
     calls, flow = [], run.gradient_flow
 
-    def interrupted(*arguments):
+    def interrupted(*arguments, **options):
         calls.append(None)
         return flow(*arguments)._replace(status="interrupted") if len(calls) == 2 else flow(*arguments)
 
