@@ -414,14 +414,25 @@ class Expectation(Series):
 
     def _given(self, s, p, gap):
         """E[f, f' and f'' of Y | X = kink] without the jumps of f' in Y, (3, J)."""
-        spread = np.sqrt(max(gap / p, 1e-300))
         centres = s / p * self._kinks
+        if gap <= 1e-16 * p * p:
+            return self._at(centres)
+        spread = np.sqrt(gap / p)
         cuts = (self._kinks[None, :] - centres[:, None]) / spread
         z, weights = _gauss(_cuts(cuts, _PLANE_REACH), 1 << self._plane_fineness)
         y = centres[:, None] + spread * z
         weights = weights * _density(z)
         parts = self.values(y), *self._panels(y, 2)
         return np.array([np.sum(weights * part, axis=1) for part in parts])
+
+    def _at(self, y):
+        """f, f' and f'' at y, (3, J): where y is a kink, the means of both sides."""
+        apart = np.abs(y[:, None] - self._kinks)
+        nearest = np.argmin(apart, axis=1)
+        at_kink = apart[np.arange(len(y)), nearest] <= 1e-8 * np.abs(y)
+        parts = np.array([self.values(y), *self._panels(y, 2)])
+        parts[1:, at_kink] = self._panels.means(self._kinks[nearest[at_kink]])
+        return parts
 
     def _at_kinks(self, p):
         return self._jumps * _density(self._kinks / np.sqrt(p)) / np.sqrt(p)
@@ -525,6 +536,10 @@ class Panels:
         """Of this derivative at each kink, (J,)."""
         below, above = self._sides(self._kinks, derivative)
         return above - below
+
+    def means(self, kinks):
+        """Of f' and f'' on both sides of kinks, (2, J)."""
+        return np.array([np.mean(self._sides(kinks, derivative), axis=0) for derivative in (1, 2)])
 
     def mean_slope_at_zero(self):
         below, above = self._sides(np.zeros(1), 1)

@@ -264,3 +264,22 @@ def test_a_bound_on_what_a_series_leaves_out():
     parallel = from_entries(r * r, r * r, r * r)
     _, poor, _ = own._expectation.series(*parallel[:3], 1)
     assert poor[-1] and np.isfinite(own.jet_at(parallel)).all()
+
+
+@pytest.mark.parametrize("c", [-1.0, -0.3, 0.3, 1.0])
+def test_hessian_under_one_kink_that_is_not_at_zero(c):
+    """A neuron's own block, where both arguments are at the kink at once; under hard tanh two errors would cancel.
+
+    Independent check: differences of the gradient. At the teacher, where L = 0, no eigenvalue is negative.
+    """
+
+    def lifted(x):
+        return np.maximum(x, c)
+
+    L = PopulationLoss(Network.orthonormal(3), kernels.Kernel.from_activation(lifted, kinks=[c]))
+    student, columns = Network([[0.5, 0.3, -0.2], [-0.4, 0.9, 1.3]], [-0.7, 0.4]), []
+    for e in 1e-5 * np.eye(8):
+        step = Network.unravel(e, 2, 3)
+        columns.append((L.gradient(student + step) - L.gradient(student - step)).ravel() / 2e-5)
+    np.testing.assert_allclose(L.hessian(student), columns, rtol=0, atol=1e-7)
+    assert np.linalg.eigvalsh(L.hessian(L.teacher))[0] > -1e-9
