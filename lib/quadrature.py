@@ -415,7 +415,7 @@ class Expectation(Series):
     def _given(self, s, p, gap):
         """E[f, f' and f'' of Y | X = kink] without the jumps of f' in Y, (3, J)."""
         centres = s / p * self._kinks
-        if gap <= 1e-16 * p * p:
+        if gap <= 1e-16 * s * s:
             return self._at(centres)
         spread = np.sqrt(gap / p)
         cuts = (self._kinks[None, :] - centres[:, None]) / spread
@@ -442,8 +442,10 @@ class Expectation(Series):
         if gap <= 1e-16 * p * q:
             return 0.0
         x, y = self._kinks[:, None], self._kinks[None, :]
-        # (q x^2 - 2 s x y + p y^2) / gap, without the cancellation.
-        square = x * x / p + (y - s / p * x) ** 2 * (p / gap)
+        # (q x^2 - 2 s x y + p y^2) / gap without the cancellation, and to the last digit the same
+        # when the vectors change places: the terms of a Hessian that are large here cancel.
+        a, b = np.sqrt(p), np.copysign(np.sqrt(q), s)
+        square = (b * x - a * y) ** 2 / gap + 2.0 * np.sign(b) * x * y / (a * abs(b) + abs(s))
         density = np.exp(-0.5 * square) / (2.0 * np.pi * np.sqrt(gap))
         return float(self._jumps @ density @ self._jumps)
 

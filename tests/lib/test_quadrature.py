@@ -266,20 +266,31 @@ def test_a_bound_on_what_a_series_leaves_out():
     assert poor[-1] and np.isfinite(own.jet_at(parallel)).all()
 
 
+def lifted(c):
+    """The loss of max(y, c): one kink, which is not at 0, so that no two errors cancel as under hard tanh."""
+    kernel = kernels.Kernel.from_activation(lambda y: np.maximum(y, c), kinks=[c])
+    return PopulationLoss(Network.orthonormal(3), kernel)
+
+
+def by_differences(L, student, h):
+    steps = [Network.unravel(e, student.n, student.d) for e in h * np.eye(student.ravel().size)]
+    ends = [(L.gradient(student + step) - L.gradient(student - step)).ravel() for step in steps]
+    return np.array(ends) / (2.0 * h)
+
+
 @pytest.mark.parametrize("c", [-1.0, -0.3, 0.3, 1.0])
-def test_hessian_under_one_kink_that_is_not_at_zero(c):
-    """A neuron's own block, where both arguments are at the kink at once; under hard tanh two errors would cancel.
-
-    Independent check: differences of the gradient. At the teacher, where L = 0, no eigenvalue is negative.
-    """
-
-    def lifted(x):
-        return np.maximum(x, c)
-
-    L = PopulationLoss(Network.orthonormal(3), kernels.Kernel.from_activation(lifted, kinks=[c]))
-    student, columns = Network([[0.5, 0.3, -0.2], [-0.4, 0.9, 1.3]], [-0.7, 0.4]), []
-    for e in 1e-5 * np.eye(8):
-        step = Network.unravel(e, 2, 3)
-        columns.append((L.gradient(student + step) - L.gradient(student - step)).ravel() / 2e-5)
-    np.testing.assert_allclose(L.hessian(student), columns, rtol=0, atol=1e-7)
+def test_hessian_under_a_kink_that_is_not_at_zero(c):
+    """Independent check: differences of the gradient. At the teacher, where L = 0, no eigenvalue is negative."""
+    L, student = lifted(c), Network([[0.5, 0.3, -0.2], [-0.4, 0.9, 1.3]], [-0.7, 0.4])
+    np.testing.assert_allclose(L.hessian(student), by_differences(L, student, 1e-5), rtol=0, atol=1e-7)
     assert np.linalg.eigvalsh(L.hessian(L.teacher))[0] > -1e-9
+
+
+@pytest.mark.parametrize("apart", [0.0, 1e-9, 1e-7, 1e-5])
+def test_hessian_between_nearly_parallel_neurons_under_a_kink_that_is_not_at_zero(apart):
+    """Terms of size 1 / apart cancel; third derivatives jump at copies, so differences have six digits there."""
+    w = np.array([0.5, 0.3, -0.2])
+    L, student = lifted(-0.3), Network([w, w + [0.0, 0.0, apart]], [1.0, -0.7])
+    hessian = L.hessian(student)
+    np.testing.assert_allclose(hessian, hessian.T, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(hessian, by_differences(L, student, 1e-6), rtol=0, atol=2e-6)
