@@ -36,7 +36,9 @@ from lib.sweeps.table import Table, locked, replace
     (PopulationLoss, numbers.Integral),
     "sweep(PopulationLoss(teacher, kernel), widths, seeds, init='normal')",
 )
-def sweep(L, widths, seeds, init="normal", executor=None, path=None, rtol=1e-5, gradient_tol=1e-8):
+def sweep(
+    L, widths, seeds, init="normal", executor=None, path=None, *, rtol=1e-5, gradient_tol=1e-8
+):
     """Gradient flows of students of every width from every seed, each certified and named.
 
     Flow (n, seed) starts from ``init(np.random.default_rng([k, n, seed]), n, d)``, for a teacher of
@@ -79,6 +81,8 @@ def sweep(L, widths, seeds, init="normal", executor=None, path=None, rtol=1e-5, 
     ValueError
         For a file of other settings, and for one that another sweep is writing. Another teacher,
         kernel or init, told by a fingerprint in the third line of the file, is another setting.
+        At the end, when some flows cannot be followed, such as those that leave the lengths for
+        which a kernel of `Kernel.from_activation` was made; the message names one.
     OSError
         Where the file cannot be written.
     RuntimeError
@@ -119,7 +123,7 @@ def sweep(L, widths, seeds, init="normal", executor=None, path=None, rtol=1e-5, 
     widths, seeds = _distinct("widths", widths, 1), _distinct("seeds", seeds, 0)
     common = experiment(L, init, rtol, gradient_tol)
     wanted = list(itertools.product(widths, seeds))
-    table = Table(path, common.settings())
+    table, refusals = Table(path, common.settings()), []
     try:
         with contextlib.ExitStack() as stack:
             stack.enter_context(table)
@@ -138,13 +142,22 @@ def sweep(L, widths, seeds, init="normal", executor=None, path=None, rtol=1e-5, 
             futures += [executor.submit(row, n, seed, common) for n, seed in missing]
             completed = concurrent.futures.as_completed(futures)
             for future in _progress(stack, completed, len(wanted), len(wanted) - len(missing)):
-                table.append(future.result())
+                try:
+                    table.append(future.result())
+                except ValueError as refusal:  # one flow does not cost the others
+                    refusals.append(str(refusal))
             table.sort()
     except KeyboardInterrupt:
         finished = len({*wanted} & {*table.rows})
         advice = "with a path they would be kept" if path is None else "the same call goes on"
         message = f"sweep: interrupted after {finished} of {len(wanted)} flows; {advice}"
         raise ending(KeyboardInterrupt, message) from None
+    if refusals:
+        kept = "not kept without a path" if path is None else "kept"
+        raise ValueError(
+            f"{len(refusals)} of {len(missing)} flows cannot be followed, the others are {kept}: "
+            f"{min(refusals)}"
+        )
     return table.array(wanted)
 
 
@@ -154,7 +167,10 @@ def flow_row(n, seed, common, compiled=True):
     common: the `Experiment`, or its bytes.
     """
     common = unpacked(common) if isinstance(common, bytes) else common
-    return _row(n, seed, common, *certified_flow(n, seed, common, compiled))
+    try:
+        return _row(n, seed, common, *certified_flow(n, seed, common, compiled))
+    except ValueError as error:
+        raise ValueError(f"n={n}, seed={seed}: {error}") from error
 
 
 def save_end_points(path, table, settings, n):

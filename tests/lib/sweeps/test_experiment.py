@@ -255,3 +255,18 @@ def test_an_average_of_a_file_is_the_students(tmp_path):
     student = copy_average([3])
     assert table["loss"][0] == pytest.approx(L(Network(student.W, 2.0 * student.a)), rel=1e-9)
     assert table["kind"][0] == "copy-average" and table["sizes"][0] == "3"
+
+
+def too_long_for_three(rng, n, d):
+    return Network(np.full((n, d), 9.0 if n == 3 else 0.3), np.ones(n))
+
+
+def test_a_flow_that_cannot_be_followed_costs_no_other_one(tmp_path):
+    """A kernel that is known up to a length; the row that fails is the first one to be run."""
+    kernel, path = Kernel.from_activation(np.arctan, largest=8.0), tmp_path / "table.csv"
+    L = PopulationLoss(Network.orthonormal(2), kernel)
+    with pytest.raises(ValueError, match=r"^2 of 4 flows .* are kept: n=3, seed=0: w must be of length at most 8 "):
+        sweep(L, [1, 3], 2, too_long_for_three, executor=in_process(), path=path)
+    assert load_sweep(path)[["n", "seed"]].tolist() == [(1, 0), (1, 1)]
+    with pytest.raises(ValueError, match="not kept without a path"):
+        sweep(L, [3], 1, too_long_for_three, executor=in_process())
