@@ -81,7 +81,18 @@ def correlated_copy_average(k, n, c, d=None):
 
 
 def correlated_copy_average_loss(m, c):
-    """The loss of `correlated_copy_average`: that of averaging m teacher neurons, for real m >= 1.
+    """The loss of `correlated_copy_average`: that of averaging m teacher neurons.
+
+    Parameters
+    ----------
+    m : float
+        The teacher neurons that one neuron averages, m >= 1.
+    c : float
+        Cosine of any two teacher neurons, ``0 <= c < 1``.
+
+    Returns
+    -------
+    float
 
     Examples
     --------
@@ -127,7 +138,30 @@ def correlated_copies(k, n, c, d=None):
 
 
 def copies_advantage(k, n, c):
-    """Loss of the copy-average less that of the perturbed copies, for real 2 <= n < k."""
+    """Loss of the copy-average less that of the perturbed copies.
+
+    Parameters
+    ----------
+    k, n : float
+        ``2 <= n < k``.
+    c : float
+        Cosine of any two teacher neurons, ``0 <= c < 1``.
+
+    Returns
+    -------
+    float
+        Above 0 where perturbed copies are better.
+
+    Raises
+    ------
+    ValueError
+        Where the branch of perturbed copies is lost.
+
+    Examples
+    --------
+    >>> [copies_advantage(10, n, 0.1) > 0 for n in (7, 8)]
+    [False, True]
+    """
     return correlated_copy_average_loss(k - n + 1, c) - _copies_at(k, n, c).loss
 
 
@@ -170,7 +204,22 @@ def correlated_boundaries(k, c):
 def leaning_threshold(m, c):
     """N_c(m, c): with more copies, the average of m leans to one side and copy-average is a saddle.
 
-    inf where no number of copies is enough. At c = 0 the closed formula of `phase_boundaries`.
+    Parameters
+    ----------
+    m : float
+        The teacher neurons that one neuron averages, above 1.
+    c : float
+        Cosine of any two teacher neurons, ``0 <= c < 1``.
+
+    Returns
+    -------
+    float
+        inf where no number of copies is enough. At c = 0 the closed formula of `phase_boundaries`.
+
+    Examples
+    --------
+    >>> f"{leaning_threshold(2, 0.1):.4f}"
+    '4.1220'
     """
     slope, bend = _arcsine_slopes(c / 2)
     slope_average, bend_average = _arcsine_slopes((1 + (m - 1) * c) / (2 * m))
@@ -247,10 +296,8 @@ def _copies_at(k, n, c):
 
 def _crossing(function, near, k):
     """The root of a function that rises with n, next to `near`; nan if none is found."""
-    grid = [n for n in np.linspace(2.0, k - 1.0, 4 * k - 11)]
-    grid.sort(key=lambda n: abs(n - near))
     try:
-        for n in grid:
+        for n in sorted(np.linspace(2.0, k - 1.0, 4 * k - 11), key=lambda n: abs(n - near)):
             low, high = max(n - 0.25, 2.0), min(n + 0.25, k - 0.01)
             if function(low) < 0 < function(high):
                 return brentq(function, low, high, xtol=1e-9)
