@@ -40,7 +40,7 @@ def run(notebook, folder):
 
 NOTEBOOKS = {path: guards.read(path) for path in guards.NOTEBOOKS}
 TURNS = [
-    pytest.param(path, turn, id=f"{path.stem}-{turn + 1}", marks=[pytest.mark.other] * (turn > 0))
+    pytest.param(path, turn, id=f"{path.stem}-{turn + 1}")
     for path, notebook in NOTEBOOKS.items()
     for turn in range(max((len(others) for _, _, others in knobs(notebook)), default=0))
 ]
@@ -50,6 +50,7 @@ def test_every_chapter_has_knobs():
     assert all(knobs(notebook) for path, notebook in NOTEBOOKS.items() if path.parent == guards.ROOT / "book")
 
 
+@pytest.mark.other
 @pytest.mark.parametrize(("path", "turn"), TURNS)
 def test_other_numbers_give_results(path, turn):
     other = turned(NOTEBOOKS[path], turn)
