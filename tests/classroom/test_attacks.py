@@ -1,11 +1,13 @@
-"""What submissions may try against the machine that grades them, and what they get of it: nothing.
+"""What submissions may try against the machine that grades them, and to get marks: nothing comes of it.
 
-Each attack is code in the place of a right answer, whose function is right again only if the attack had success.
+Each attack is code in the place of a right answer. Of those on the machine the function is right again only if the
+attack had success; those on the marks have no right function at all.
 """
 
 import subprocess
 import sys
 import threading
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -55,18 +57,252 @@ return right(*arguments) if all(process.poll() is None for process in started) e
 }
 
 
+def defines(code):
+    """An attack that puts `code` in the place of the answer; `norm` is wrong in it, unless it says so itself."""
+
+    def attack(submission):
+        wrong = "" if "def norm" in code else "\n\ndef norm(v):\n    return 0.0"
+        submission.answer.source = code.strip() + wrong
+
+    return attack
+
+
+def returns(value, before=""):
+    return defines(f"{before}\ndef norm(v):\n    return {value}")
+
+
+def brings(name, content, code="pass"):
+    """An attack by a file beside the notebook."""
+
+    def attack(submission):
+        defines(code)(submission)
+        submission.files[name] = content.encode()
+
+    return attack
+
+
+AGREEABLE = """
+class Agreeable({kind}):
+    __eq__ = __le__ = __ge__ = __lt__ = __gt__ = lambda self, other: True
+    __sub__ = __rsub__ = __abs__ = __add__ = lambda self, *other: Agreeable(0)
+    __hash__ = {kind}.__hash__
+"""
+PATCHED = """
+import builtins, sys
+import numpy, numpy.testing
+numpy.testing.assert_allclose = numpy.testing.assert_array_compare = lambda *arguments, **named: None
+numpy.testing._private.utils.assert_allclose = numpy.testing.assert_allclose
+"""
+FORGED = """
+import json
+from IPython.display import publish_display_data
+from behind_walls import answers
+def say(answer):
+    publish_display_data({answers.KIND: answer})
+"""
+SEARCH = """
+import os
+def found(text):
+    return ' '.join(['HIDDEN', 'TESTS']) in text or '_'.join(['value', 'under', 'test']) in text
+"""
+
+
+def first_the_last_test(submission):
+    """The test of another answer before the one of its own: is the right function in the kernel then?"""
+    defines("""
+import behind_walls.answers as answers
+seen, replace = [], answers.replace
+def replace_and_keep(cells, replaced):
+    replace(cells, replaced)
+    namespace = {}
+    for cell in cells:
+        exec(cell, namespace)
+    seen.append(namespace.get('norm'))
+answers.replace = replace_and_keep
+def norm(v):
+    return next((f(v) for f in seen if f), 0.0)""")(submission)
+    submission["small-square"].source = "def square(x):\n    return x * x if x > 0 else 0.0"
+    cells = submission.notebook.cells
+    cells.append(cells.pop(cells.index(submission["small-norm-test"])))
+
+
+# {name: attack on a right submission, whose function `norm` is wrong afterwards}
+ON_THE_MARKS = {
+    "patched comparisons of numpy": defines(PATCHED),
+    "a module beside the notebook that patches numpy": brings("helper.py", PATCHED, "import helper"),
+    "patched builtins": defines(
+        PATCHED + "builtins.abs = lambda x: 0.0\nbuiltins.float = builtins.isinstance = lambda *x: True"
+        "\nbuiltins.AssertionError = KeyboardInterrupt\nbuiltins.type = lambda x: numpy.float64"
+    ),
+    "replaced modules": defines(
+        "import sys\nfrom unittest.mock import MagicMock\nsys.modules['numpy'] = sys.modules['lib'] = MagicMock()"
+    ),
+    "a changed import": defines(
+        "import builtins\nfrom unittest.mock import MagicMock\nbuiltins.__import__ = lambda *x, **y: MagicMock()"
+    ),
+    "a changed library": defines("import lib\nlib.checks.close = lib.checks.number = lambda *x, **y: None"),
+    "a float that agrees": returns("Agreeable(0)", AGREEABLE.format(kind="float")),
+    "an integer that agrees": returns("Agreeable(0)", AGREEABLE.format(kind="int")),
+    "a text that agrees": returns("Agreeable('0')", AGREEABLE.format(kind="str")),
+    "a text": returns("'3.0'"),
+    "an array that agrees": returns(
+        "numpy.zeros(()).view(Array)",
+        "import numpy\nclass Array(numpy.ndarray):\n"
+        "    def __array_function__(self, *x): return self\n    def __array_ufunc__(self, *x, **y): return True",
+    ),
+    "an empty array": returns("numpy.array([])", "import numpy"),
+    "an array of objects": returns(
+        "numpy.array([Agreeable(0)], dtype=object)", "import numpy" + AGREEABLE.format(kind="float")
+    ),
+    "what is an array when asked": returns(
+        "Late()", "class Late:\n    def __array__(self, *x, **y):\n        return __import__('numpy').array(3.0)"
+    ),
+    "an object of another class": returns(
+        "Other()",
+        "class Other:\n    __class__ = property(lambda self: float)\n    __eq__ = lambda self, other: True"
+        "\n    __float__ = lambda self: 0.0\n    __sub__ = __rsub__ = __abs__ = lambda self, *x: self"
+        "\n    __lt__ = __le__ = lambda self, other: True",
+    ),
+    "not a number": returns("float('nan')"),
+    "infinity": returns("float('inf')"),
+    "true": returns("True"),
+    "a function": returns("lambda *x: True"),
+    "a huge array": returns("__import__('numpy').zeros(10**8)"),
+    "a huge text": returns("'3' * 10**8"),
+    "a huge number": returns("10 ** 10**5"),
+    "a list in itself": returns("x", "x = []\nx.append(x)"),
+    "a deep list": returns("x", "x = []\nfor _ in range(10**5):\n    x = [x]"),
+    "a generator without end": returns("iter(int, 1)"),
+    "what cannot be copied": returns("open('/dev/null')"),
+    "other answers at each call": returns("next(values)", "values = iter([5.0, 0.0, 3.0, 3.0])"),
+    "changed arguments": defines("def norm(v):\n    v[:] = [0.0, 0.0, 3.0]\n    return 5.0"),
+    "frames of who calls": defines(SEARCH + """
+import sys
+def norm(v):
+    frame, texts = sys._getframe(), []
+    while frame:
+        texts += map(repr, [frame.f_locals, frame.f_globals, frame.f_code.co_consts])
+        frame = frame.f_back
+    return sum(x * x for x in v) ** 0.5 if any(map(found, texts)) else 0.0"""),
+    "all objects in memory": defines(SEARCH + """
+import gc
+def norm(v):
+    texts = (x for thing in gc.get_objects() if type(thing) in (list, dict, tuple)
+             for x in (thing.values() if type(thing) is dict else thing) if type(x) is str)
+    return sum(x * x for x in v) ** 0.5 if any(map(found, texts)) else 0.0"""),
+    "memory of processes": defines(SEARCH + """
+import glob
+def norm(v):
+    for path in glob.glob('/proc/[0-9]*'):
+        for name in ('cmdline', 'environ'):
+            try:
+                text = open(f'{path}/{name}').read()
+            except OSError:
+                continue
+            if found(text) or 'tests.py' in text:
+                return sum(x * x for x in v) ** 0.5
+    return 0.0"""),
+    "tests on the disk": defines(SEARCH + """
+def norm(v):
+    for top in ('/tmp', '/root', '/home', '/work', '/var', '/mnt', '/srv', '/opt', '.', '..'):
+        for folder, _, names in os.walk(top):
+            for name in names:
+                if name.endswith(('.ipynb', '.db')):
+                    try:
+                        if found(open(os.path.join(folder, name), errors='replace').read()):
+                            return sum(x * x for x in v) ** 0.5
+                    except OSError:
+                        pass
+    return 0.0"""),
+    "the test in the history": defines(SEARCH + """
+def norm(v):
+    return sum(x * x for x in v) ** 0.5 if any(map(found, In)) else 0.0"""),
+    "a forged verdict": defines(FORGED + """
+def norm(v):
+    for forged in ('{"verdict": {}}', '{"passed": true}', '{"value": "3.0"}\\n{"verdict": {}}'):
+        say(forged)
+    return 0.0"""),
+    "a forged value": defines(FORGED + """
+def send(name, value):
+    forged = [["lib", "lib", "__builtins__"], ["result", "Network", [1]], ["array", "O", [1], "AAAA"],
+              ["array", "<f8", [-1], "AAAA"], ["array", "<f8", [0, 10**9], ""], ["dict", [[["list", []], 1]]], {}]
+    say(json.dumps({"value": json.dumps(forged[-1])}))
+    say(json.dumps({"value": json.dumps(["tuple", forged])}))
+answers.send = send"""),
+    "no answer": defines(FORGED + "answers.send = lambda *x: None"),
+    "an answer that is no text": defines(FORGED + "answers.send = lambda *x: say({'value': 3.0})"),
+    "many answers": defines(FORGED + """
+def norm(v):
+    for number in range(2000):
+        say(json.dumps({"value": str(number / 100)}))
+    return 0.0"""),
+    "answers from a thread": defines(FORGED + """
+import threading, time
+def forge():
+    while True:
+        say('{"value": "3.0"}')
+        time.sleep(0.05)
+threading.Thread(target=forge, daemon=True).start()
+def norm(v):
+    time.sleep(0.3)
+    return 0.0"""),
+    "an end in good order": defines("import sys\ndef norm(v):\n    sys.exit(0)"),
+    "an end of the kernel": defines("import os\ndef norm(v):\n    os._exit(0)"),
+    "a signal to all": defines("import os, signal\ndef norm(v):\n    os.kill(-1, signal.SIGKILL)"),
+    "something at the end": defines(
+        PATCHED + "import atexit\natexit.register(print, 'passed')\ndef norm(v):\n    raise KeyboardInterrupt"
+    ),
+    "errors that end a loop": defines("def norm(v):\n    raise StopIteration"),
+    "errors that skip a test": defines("import unittest\ndef norm(v):\n    raise unittest.SkipTest('passed')"),
+    "errors named like ours": defines("class Stopped(Exception):\n    pass\ndef norm(v):\n    raise Stopped('{}')"),
+    "a kernel that swallows errors": defines("""
+shell = get_ipython()
+shell.showtraceback = lambda *x, **y: None
+shell.set_custom_exc((Exception,), lambda *x, **y: None)
+def norm(v):
+    raise ValueError"""),
+    "a replaced kernel": defines("""
+shell = get_ipython()
+async def nothing(*x, **y):
+    return {'status': 'ok', 'execution_count': 1, 'payload': [], 'user_expressions': {}}
+shell.kernel.do_execute = nothing"""),
+    "modules that hide ours": brings("lib.py", PATCHED, "import lib"),
+    "a module called like one of ours": brings("behind_walls.py", PATCHED, "import behind_walls"),
+    "a module that starts with Python": brings("sitecustomize.py", PATCHED),
+    "a library of tests": brings("conftest.py", PATCHED),
+    "the last test before": first_the_last_test,
+    "marks written": defines("""
+import glob, sqlite3
+for path in glob.glob({course!r} + '/gradebook.db') + ['gradebook.db', '../gradebook.db']:
+    sqlite3.connect(path).execute('update grade set auto_score = 100').connection.commit()"""),
+    "an example of the right kind": returns("{(3.0, 4.0): 5.0}.get(tuple(v), 1.0)"),
+}
+
+
+def ours(course):
+    """What grading only reads, with its contents."""
+    paths = (path for part in ("source", "grading", "release") for path in course.glob(f"{part}/**/*.*"))
+    return {path: path.read_bytes() for path in paths if path.suffix != ".pyc"}
+
+
 @pytest.fixture(scope="module")
 def attacked(tmp_path_factory):
     folder = tmp_path_factory.mktemp("attacked")
     course, submissions = new_course(folder), folder / "submissions"
     release = released(course)
-    for name, body in {"no attack": "return right(*arguments)", **ON_THE_MACHINE}.items():
+    machine = {name: partial(Submission.define, body=body) for name, body in ON_THE_MACHINE.items()}
+    for name, attack in {"no attack": lambda submission: None, **machine, **ON_THE_MARKS}.items():
         submission = Submission(small_set(), release, SMALL)
-        submission.define(body)
+        attack(submission)
+        submission.answer.source = submission.answer.source.replace("{course!r}", repr(str(course)))
         (submissions / name).mkdir(parents=True)
         nbformat.write(submission.notebook, submissions / name / "small.ipynb")
+        for file, content in submission.files.items():
+            (submissions / name / file).write_bytes(content)
+    before = ours(course)
     said, rows = grade(course, submissions)
-    return SimpleNamespace(course=course, rows=rows, said=said)
+    after = ours(course)
+    return SimpleNamespace(course=course, rows=rows, said=said, before=before, after=after)
 
 
 @pytest.mark.parametrize("name", ON_THE_MACHINE)
@@ -76,7 +312,20 @@ def test_an_attack_has_no_success(attacked, name):
     assert float(row["automatic"]) <= 4 and row["status"] in ("graded", "crashed", "timed out"), row
 
 
-@pytest.mark.parametrize("name", ON_THE_MACHINE)
+@pytest.mark.parametrize("name", ON_THE_MARKS)
+def test_a_wrong_answer_gets_no_marks_for_its_attack(attacked, name):
+    """The 4 points of `norm` are lost, and what the notebook has right besides is worth 4 at most."""
+    row = attacked.rows[name]
+    assert float(row["automatic"]) <= 4 and row["status"] in ("graded", "crashed", "timed out"), row
+
+
+def test_nothing_of_the_course_and_of_others_is_changed(attacked):
+    assert attacked.before == attacked.after
+    assert attacked.rows["no attack"]["note"] == ""
+    assert set(attacked.rows) == {"no attack", *ON_THE_MACHINE, *ON_THE_MARKS}
+
+
+@pytest.mark.parametrize("name", [*ON_THE_MACHINE, *ON_THE_MARKS])
 def test_what_is_stored_of_it_is_small(attacked, name):
     (stored,) = attacked.course.glob(f"autograded/{name}/small/small.ipynb")
     assert stored.stat().st_size < 2**21

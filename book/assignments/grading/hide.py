@@ -14,8 +14,6 @@ from nbgrader.preprocessors import ClearHiddenTests
 
 from .repair import STOPPED, is_test
 
-ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
-
 TAGS = {"br", "dd", "del", "div", "dl", "dt", "hr", "img", "p", "pre", "s", "span", "sub", "sup", "u"}
 TAGS |= {"h1", "h2", "h3", "h4", "h5", "h6", "table", "tbody", "td", "th", "thead", "tr", *bleach.ALLOWED_TAGS}
 # Attached to the notebook, or beside it.
@@ -57,15 +55,16 @@ class HideTests(ClearHiddenTests):
 
 
 def verdict(cell, begin):
-    """How the test `cell` ended. Not in the words of the error: student code can put the hidden tests into them."""
+    """How the test `cell` ended. Not in the words of the error: student code can put what it was asked into them."""
     errors = [output for output in cell.outputs if output.output_type == "error"]
     if not errors:
-        return "passed"
+        return "".join(output.get("text", "") for output in cell.outputs) or "passed"
     error = next((output for output in errors if output.ename in STOPPED), errors[0])
     kind = error.ename if error.ename in (*dir(builtins), *STOPPED) else "an error"
     lines = cell.source.split("\n")
     hidden = next((number for number, line in enumerate(lines, 1) if begin in line), len(lines) + 1)
-    failed = re.search(r"Cell In\s*\[\d+\], line (\d+)", ESCAPES.sub("", "\n".join(error.traceback)))
-    if failed and int(failed.group(1)) >= hidden:
-        return f"not passed: the visible checks hold, a hidden test fails ({kind})"
+    failed = re.match(r"Cell In \[0\], line (\d+); kind of input: (.*)", "\n".join(error.traceback))  # ours
+    if failed and int(failed[1]) >= hidden:
+        about = "" if failed[2] == "not named" else f" for this kind of input: {failed[2]}"
+        return f"not passed: the visible checks hold, a hidden test fails{about} ({kind})"
     return f"not passed: {kind}; run the notebook from the top to see more"

@@ -1,7 +1,8 @@
 """Run a submission in a kernel that sees Python, the library of the book and an empty folder, and little else.
 
 nbgrader itself, the gradebook and the solutions stay outside: only the kernel, in which student code runs, is shut in.
-With bubblewrap it has no network, no other files and no other processes. Without, nothing is graded unless told so.
+The tests run in a second sandbox, which that code does not enter: they ask the kernel what its functions return.
+With bubblewrap both have no network, no other files and no other processes. Without, nothing is graded unless told so.
 """
 
 import functools
@@ -20,23 +21,27 @@ from json import dumps
 from pathlib import Path
 
 import matplotlib
+import nbformat
 import psutil
 import zmq
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
-from nbformat.v4 import new_output
+from nbformat.v4 import new_code_cell, new_output
 from nbgrader.preprocessors import Execute
 from traitlets import Bool, Integer
 
 import lib
 
-from . import harmless
-from .repair import is_test
+from . import examination, harmless
+from .behind_walls.answers import KIND as ANSWER
+from .repair import STOPPED, grade_id, is_test
 from .room import short_folder
 
-KERNEL = Path(__file__).with_name("kernel.py")
+COURSE = Path(__file__).resolve().parents[1]
+INSIDE = Path(__file__).with_name("behind_walls")
 SYSTEM = ["/usr", "/bin", "/lib", "/lib32", "/lib64", "/etc/alternatives", "/etc/ld.so.cache", "/etc/localtime"]
 LONGEST_MESSAGE = 2**23  # bytes
+ANSWERS = "__import__('behind_walls.answers', fromlist=['call'])"
 # Whether the system counts the processes of a sandbox apart from all others of who grades.
 COUNTED_INSIDE = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2])) >= (5, 14)
 
@@ -57,7 +62,7 @@ NO_SANDBOX = (
 )
 
 
-def walls(folder=None):
+def walls(folder=None, more=()):
     """The command that shuts what follows it in: read-only Python and `lib`, no network, no variables of ours.
 
     All that can be written to is in memory and limited: /tmp, /dev/shm and `folder`/work; in `folder` itself, which is
@@ -71,13 +76,13 @@ def walls(folder=None):
     command += ["--cap-drop", "ALL", "--clearenv", "--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]
     command += ["--dev", "/dev", "--size", str(2**26), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
     command += ["--size", str(2**28), "--tmpfs", "/tmp"]
-    for path in [*SYSTEM, *readable, str(library), str(data), str(KERNEL)]:
+    for path in [*SYSTEM, *readable, str(library), str(data), str(INSIDE), *more]:
         command += ["--ro-bind-try", path, path]
     if folder:
         work, given = f"{folder}/work", f"{folder}/given"
         command += ["--bind", folder, folder, "--ro-bind", given, given]
         command += ["--size", str(2**28), "--tmpfs", work, "--chdir", work]
-    return [*command, "--remount-ro", "/"]
+    return [*command, *["--chdir", "/tmp"] * (not folder), "--remount-ro", "/"]
 
 
 def environment(home):
@@ -86,6 +91,15 @@ def environment(home):
     threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     folders = {"HOME": home, "TMPDIR": home, "MPLCONFIGDIR": f"{home}/.matplotlib"}
     return {**kept, **threads, **folders, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def python(behind, variables):
+    """The command that starts Python with these variables alone, `behind` walls if there are some."""
+    if behind:
+        start = behind + [word for item in variables.items() for word in ("--setenv", *item)]
+    else:
+        start = ["env", "-i", *(f"{name}={value}" for name, value in variables.items())]
+    return [*start, sys.executable, "-P", "-X", "utf8"]
 
 
 class SandboxedKernelManager(AsyncKernelManager):
@@ -103,17 +117,11 @@ class SandboxedKernelManager(AsyncKernelManager):
     def format_kernel_cmd(self, extra_arguments=None):
         work = f"{self.folder}/work"
         variables = environment(work)
-        if self.walled:
-            start = walls(self.folder) + [word for item in variables.items() for word in ("--setenv", *item)]
-        else:
-            start = ["env", "-i", *(f"{name}={value}" for name, value in variables.items())]
-            start += [f"JPY_PARENT_PID={os.getpid()}"]  # the kernel ends when we do
+        if not self.walled:
+            variables["JPY_PARENT_PID"] = str(os.getpid())  # the kernel ends when we do
         return [
-            *start,
-            sys.executable,
-            "-P",
-            *("-X", "utf8"),
-            str(KERNEL),
+            *python(walls(self.folder) if self.walled else None, variables),
+            str(INSIDE / "kernel.py"),
             dumps(self.limits),
             "-f",
             self.connection_file,
@@ -131,7 +139,7 @@ class SandboxedExecute(Execute):
     no_sandbox = Bool(False, help="run without bubblewrap, for notebooks of one's own").tag(config=True)
     shown = Integer(10**6, help="characters of output that are kept of one cell").tag(config=True)
 
-    def create_kernel_manager(self):
+    def limits(self):
         limits = {
             "RLIMIT_AS": self.memory,
             "RLIMIT_CPU": self.total + 60,
@@ -140,8 +148,20 @@ class SandboxedExecute(Execute):
         }
         if not self.no_sandbox and COUNTED_INSIDE:
             limits["RLIMIT_NPROC"] = self.processes
-        self.km = SandboxedKernelManager(self.folder, limits, not self.no_sandbox, config=self.config)
+        return limits
+
+    def create_kernel_manager(self):
+        self.km = SandboxedKernelManager(self.folder, self.limits(), not self.no_sandbox, config=self.config)
         return self.km
+
+    def start_tests(self):
+        """Start the process of the tests: it has the cells of the source, and nothing of the submission."""
+        fonts = matplotlib.get_cachedir()  # to search all fonts again takes some seconds
+        variables = environment("/tmp") | {"MPLCONFIGDIR": fonts, "MPLBACKEND": "agg"}
+        behind = None if self.no_sandbox else walls(more=[fonts])
+        command = [*python(behind, variables), str(INSIDE / "tests.py"), dumps(self.limits())]
+        cells = [code for test in self.tests.values() for _, code in test.cells]
+        self.process = examination.Process(command, cells)
 
     def watch(self, ended):
         """End a submission that has too many processes, all of them together too much memory, or files among ours.
@@ -163,11 +183,16 @@ class SandboxedExecute(Execute):
         if not self.no_sandbox and (missing := without_bubblewrap()):
             raise RuntimeError(NO_SANDBOX.format(missing))
         self.over, self.deadline, self.cell_limit = None, time.monotonic() + self.total, self.timeout
+        name = resources["nbgrader"]
+        source = COURSE / "source" / name["assignment"] / f"{name['notebook']}.ipynb"
+        self.tests, self.tested = examination.tests(nbformat.read(source, as_version=4)), set()
+        self.start_tests()
         submitted = resources["metadata"]["path"]
         with tempfile.TemporaryDirectory("", "kernel", short_folder(), ignore_cleanup_errors=True) as self.folder:
             resources["metadata"]["path"] = f"{self.folder}/work"
             Path(self.folder, "work").mkdir()
-            fonts = Path(shutil.copytree(submitted, f"{self.folder}/given"), ".matplotlib")
+            others = shutil.ignore_patterns("*.ipynb")  # the notebook itself holds the hidden tests by now
+            fonts = Path(shutil.copytree(submitted, f"{self.folder}/given", ignore=others), ".matplotlib")
             fonts.mkdir(exist_ok=True)
             for known in Path(matplotlib.get_cachedir()).glob("fontlist*.json"):
                 shutil.copy(known, fonts)  # to search all fonts again takes some seconds
@@ -190,6 +215,8 @@ class SandboxedExecute(Execute):
                 self.timeout = self.cell_limit
                 ended.set()
                 watcher.join()
+                if self.process:
+                    self.process.end()
                 self.end_processes()
 
     def end_processes(self):
@@ -202,23 +229,103 @@ class SandboxedExecute(Execute):
     def preprocess_cell(self, cell, resources, index):
         if cell.cell_type != "code":
             return cell, resources
+        if is_test(cell):
+            self.examine(cell, index)
+        else:
+            self.run_cell(cell, index)
+        return cell, resources
+
+    def run_cell(self, cell, index, history=True):
+        """Run `cell` in the kernel of the student; whatever becomes of it is in its outputs."""
         left = int(self.deadline - time.monotonic())
         if not self.over and left < 1:
             self.over = "NotebookTimeout", f"the whole notebook may take {self.total} s"
         if not self.over:
             self.kept, self.timeout = 0, min(self.cell_limit, left)
             try:
-                cell, resources = super().preprocess_cell(cell, resources, index)
+                self.execute_cell(cell, index, store_history=history)
             except CellTimeoutError:  # the kernel does not listen to the interruption, or is still printing
                 cell.outputs = failure("CellTimeoutError", "No reply from kernel before timeout")
             except DeadKernelError:
                 self.over = "KernelDied", "the kernel died here or in an earlier cell"
         if self.over:
             cell.outputs = failure(*self.over)
-        if is_test(cell):
-            # A test passes unless it raises: no warning takes points away, and no printed number gives any.
-            cell.outputs = [output for output in cell.outputs if output.output_type == "error"]
-        return cell, resources
+
+    def run_beside(self, code, index):
+        """Run `code` of ours in the kernel of the student, in no cell of the notebook: the outputs, and the answer."""
+        self.answer, cell, kept = None, new_code_cell(code), self.nb.cells[index]
+        self.run_cell(cell, index, history=False)
+        self.nb.cells[index] = kept
+        return cell.outputs, self.answer
+
+    def examine(self, cell, index):
+        """Run the test in `cell`: on the answers of the student, and if it fails, once more with right earlier ones.
+
+        Right are those of the source, in place of answers that have been tested. So a mistake costs the points of its
+        own task, and no answer of the source is in the kernel while it could still be taken for one of the student.
+        """
+        name, test = grade_id(cell), self.tests[grade_id(cell)]
+        cell.outputs = self.outputs_of(test, index)
+        replaced, cells = self.right_answers(test)
+        if cell.outputs and replaced and not self.over and cell.outputs[0].ename not in STOPPED:
+            self.run_beside(f"{ANSWERS}.replace({cells!r}, {replaced!r})", index)
+            own = [part for part in self.nb.cells if grade_id(part) in test.answers and part.cell_type == "code"]
+            for part in own:
+                self.run_beside(part.source, index)
+            if not self.outputs_of(test, index):
+                text = f"passed, with the solution of the problem set in place of your {', '.join(replaced)}"
+                cell.outputs = [new_output("stream", name="stdout", text=text)]
+            self.run_beside(f"{ANSWERS}.restore({replaced!r})", index)
+        self.tested.add(name)
+        later = [part.source for part in self.nb.cells[index + 1 :] if part.cell_type == "code" and not is_test(part)]
+        passed = not any(output.output_type == "error" for output in cell.outputs)
+        if passed and examination.is_needed(examination.visible(test.code), later):
+            self.run_beside(examination.visible(test.code), index)
+
+    def right_answers(self, test):
+        """What the answer to `test` may call of earlier ones that are tested, and the code that defines it all."""
+        left = {answer for name, other in self.tests.items() if name not in self.tested for answer in other.answers}
+        left.update(test.answers)
+        own = " ".join(cell.source for cell in self.nb.cells if grade_id(cell) in (None, *test.answers))
+        names = {name for other in self.tests.values() if not left.intersection(other.answers) for name in other.names}
+        cells = [cell for other in self.tests.values() for cell in other.cells]
+        return sorted(names.intersection(re.findall(r"\w+", own))), [code for name, code in cells if name not in left]
+
+    def outputs_of(self, test, index):
+        """Nothing when the test passes on what the kernel of the student has now; else the error."""
+        spent = None
+
+        def ask(question):
+            nonlocal spent
+            if "call" in question:
+                code = f"{ANSWERS}.call({question['call']!r}, {question['given']!r})"
+            else:
+                code = f"{ANSWERS}.fetch({question['fetch']!r})"
+            outputs, answer = self.run_beside(code, index)
+            stopped = [output for output in outputs if output.output_type == "error" and output.ename in STOPPED]
+            spent = stopped[0] if stopped else None
+            if answer is None and not spent:
+                reason = outputs[0].get("ename", "") if outputs else ""
+                answer = dumps({"error": reason or "RuntimeError", "message": "no answer came back", "traceback": ""})
+            return None if spent else answer
+
+        if self.over:
+            return failure(*self.over)
+        if self.process is None:
+            self.start_tests()
+        left = min(self.cell_limit, self.deadline - time.monotonic())
+        verdict = self.process.verdict(test, max(left, 1), ask)
+        if spent:
+            return [spent]
+        if verdict is None:
+            self.process.end()
+            self.process = None
+            return failure("CellTimeoutError", "the test did not come to its end")
+        if not verdict:
+            return []
+        where = f"Cell In [0], line {verdict['line']}; kind of input: {verdict['kind'] or 'not named'}"
+        traceback = [where, harmless.text(verdict["traceback"])]
+        return [new_output("error", ename=verdict["name"], evalue=verdict["message"], traceback=traceback)]
 
     def process_message(self, msg, cell, cell_index):
         """Take of what the kernel says only outputs and states: no widgets, no changes of what was shown before.
@@ -226,6 +333,9 @@ class SandboxedExecute(Execute):
         And no more than `shown`, a print in an endless loop must not fill our memory; an error is always noted.
         """
         kind, content = msg["msg_type"], msg["content"]
+        if kind == "display_data" and isinstance(content.get("data"), dict) and ANSWER in content["data"]:
+            self.answer = str(content["data"][ANSWER])
+            return None
         if kind in ("stream", "display_data", "execute_result", "error"):
             content.pop("transient", None)
             self.kept += len(str(content))

@@ -9,11 +9,16 @@ import resource
 import runpy
 import shutil
 import sys
+from pathlib import Path
 
 for name, limit in json.loads(sys.argv.pop(1)).items():
     hard = resource.getrlimit(getattr(resource, name))[1]
     limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
     resource.setrlimit(getattr(resource, name), (limit, limit))
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import behind_walls.answers  # noqa: E402, F401  the tests ask it what the functions of the submission return
+
+del sys.path[0]
 shutil.copytree("../given", ".", dirs_exist_ok=True)
 sys.path.append(os.getcwd())  # modules that were handed in beside the notebook; behind all others
 runpy.run_module("ipykernel_launcher", run_name="__main__")

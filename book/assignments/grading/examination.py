@@ -1,0 +1,148 @@
+"""The tests of a problem set, and the process in which they run: no code of a student enters it.
+
+In the namespace of a test, functions that the student has written are questions to the kernel of the student, and all
+others are those of the source: what a test computes and compares is ours.
+"""
+
+import ast
+import json
+import os
+import re
+import selectors
+import subprocess
+import time
+from contextlib import suppress
+from typing import NamedTuple
+
+from IPython.core.inputtransformer2 import TransformerManager
+
+from .repair import grade_id, is_test
+
+PATIENCE = 120  # seconds for the cells of the source, which are ours
+LONGEST = 2**23  # characters of a line that the process of the tests may say
+HIDDEN = re.compile(r"^### BEGIN HIDDEN TESTS.*?^### END HIDDEN TESTS\n?", re.DOTALL | re.MULTILINE)
+
+
+class Test(NamedTuple):
+    """A test cell, and what of the notebook it is about."""
+
+    code: str
+    answers: list  # the ids of the cells that the student writes for it
+    names: list  # what they define
+    cells: list  # [(id or None, code)]: what stands before it, since the test before, as it is solved in the source
+
+
+def tests(source):
+    """{id: Test} of the solved notebook `source`, in their order. Tests that follow each other share their answers."""
+    found, before, answers, names = {}, [], [], []
+    for cell in source.cells:
+        if cell.cell_type != "code":
+            continue
+        code = TransformerManager().transform_cell(cell.source)
+        if is_test(cell):
+            if any(name for name, _ in before):
+                answers = [name for name, _ in before if name]
+                names = [name for answer, written in before if answer for name in defined(written)]
+            found[grade_id(cell)] = Test(code, answers, list(dict.fromkeys(names)), before)
+            before = []
+        else:
+            answer = cell.metadata.get("nbgrader", {}).get("solution")
+            before.append((grade_id(cell) if answer else None, code))
+    return found
+
+
+def defined(code):
+    """The names that `code` gives a value, outside of functions."""
+    names = []
+    for node in outside_of_functions(ast.parse(code)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.append(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.append(node.id)
+        elif isinstance(node, ast.alias):
+            names.append((node.asname or node.name).partition(".")[0])
+    return names
+
+
+def outside_of_functions(node):
+    for child in ast.iter_child_nodes(node):
+        yield child
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            yield from outside_of_functions(child)
+
+
+def visible(code):
+    return HIDDEN.sub("", code)
+
+
+def is_needed(code, later):
+    """Whether one of the cells `later` uses a name that `code` defines and the cell itself does not."""
+    names = set(defined(code))
+    for cell in later:
+        with suppress(SyntaxError, RecursionError, MemoryError, ValueError):
+            tree = ast.walk(ast.parse(TransformerManager().transform_cell(cell)))
+            used = {(node.id, type(node.ctx)) for node in tree if isinstance(node, ast.Name)}
+            if any((name, ast.Load) in used and (name, ast.Store) not in used for name in names):
+                return True
+    return False
+
+
+class Process:
+    """Runs tests, behind walls of its own; who asks what the student's functions return is told with each test."""
+
+    def __init__(self, command, cells):
+        self.running = subprocess.Popen(
+            command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        self.waiting, self.rest = selectors.DefaultSelector(), b""
+        self.waiting.register(self.running.stdout, selectors.EVENT_READ)
+        self.say({"prepare": cells})
+        self.prepared = False
+
+    def say(self, message):
+        line = memoryview(json.dumps(message).encode() + b"\n")
+        with suppress(BrokenPipeError):
+            while line:
+                line = line[self.running.stdin.write(line) :]
+
+    def hear(self, deadline):
+        """The next message; None when the process has ended or does not speak in time."""
+        while b"\n" not in self.rest:
+            if not self.waiting.select(max(0, deadline - time.monotonic())):
+                return None
+            said = os.read(self.running.stdout.fileno(), 2**16)
+            if not said or len(self.rest) > LONGEST:
+                return None
+            self.rest += said
+        line, _, self.rest = self.rest.partition(b"\n")
+        return json.loads(line)
+
+    def verdict(self, test, seconds, ask):
+        """What became of `test`, as tests.py says it; None when there is no verdict in these `seconds`.
+
+        `ask` is given what the test asks the student, and returns a text; or None, and then there is no verdict either.
+        """
+        if not self.prepared:
+            self.prepared = self.hear(time.monotonic() + PATIENCE) is not None
+            if not self.prepared:
+                self.running.kill()
+                said = self.running.stderr.read().decode(errors="replace")
+                raise RuntimeError(f"the cells of the problem set do not run: {said[-500:]}")
+        deadline = time.monotonic() + seconds
+        self.say({"test": test.code, "names": test.names})
+        while message := self.hear(deadline):
+            if "verdict" in message:
+                return None if "stopped" in message["verdict"] else message["verdict"]
+            asked = time.monotonic()
+            answer = ask(message)
+            deadline += time.monotonic() - asked  # the time of the student is counted elsewhere
+            self.say({"stop": True} if answer is None else {"answer": answer})
+        return None
+
+    def end(self):
+        self.running.kill()
+        self.running.wait()
+        self.running.stdin.close()
+        self.running.stdout.close()
+        self.running.stderr.close()
+        self.waiting.close()
