@@ -27,7 +27,7 @@ def choice(name, yours, options, questions=1):
     ----------
     name : str
     yours : str
-        One letter of the options for each question; None if not answered yet.
+        One letter of the options for each question, small or capital; None if not answered yet.
     options : str
     questions : int
 
@@ -40,7 +40,7 @@ def choice(name, yours, options, questions=1):
         raise AssertionError(
             f"{name}: not answered yet. Write a string of {questions} letter(s) out of {options!r}"
         )
-    chosen = type(yours) is str and len(yours) == questions and set(yours) <= set(options)
+    chosen = type(yours) is str and len(yours) == questions and set(yours.lower()) <= set(options)
     expected = f"{questions} letter(s) out of {options!r}"
     _expect(chosen, name, yours, expected, "each question has these options")
     _passed(name, "answered; whether it is right is not checked here")

@@ -23,8 +23,8 @@ TARGETS = {
     "critical_points": Target(
         cell="critical_points-price-answer",
         function="group_price",
-        tests=("critical_points-price",),
-        visible=[(2, 0.0, 1.5, 2.0), (4, 0.3, 1.5, 2.0)],
+        tests=("critical_points-price", "critical_points-price-edge"),
+        visible=[(2, 0.0, 1.5, 2.0), (4, 0.3, 1.5, 2.0), (1, 0.3, 1.5, 2.0)],
         another_way="""
 def group_price(l, c, rho, b):
     teacher = Network(rho * np.linalg.cholesky((1 - c) * np.eye(l) + c), np.full(l, b))

@@ -11,6 +11,7 @@ from functools import partial
 from types import SimpleNamespace
 
 import pytest
+from guards import ROOT
 from simulated_class import SMALL, Submission, nbformat, small_set
 from small_course import ASSIGNMENTS, WALLS, grade, new_course, released
 
@@ -103,7 +104,7 @@ def say(answer):
 SEARCH = """
 import os
 def found(text):
-    return ' '.join(['HIDDEN', 'TESTS']) in text or '_'.join(['value', 'under', 'test']) in text
+    return '_'.join(['value', 'under', 'test']) in text  # as the hidden tests of the small set have it
 """
 
 
@@ -121,7 +122,7 @@ def replace_and_keep(cells, replaced):
 answers.replace = replace_and_keep
 def norm(v):
     return next((f(v) for f in seen if f), 0.0)""")(submission)
-    submission["small-square"].source = "def square(x):\n    return x * x if x > 0 else 0.0"
+    submission["small-square"].source = "def square(x):\n    return 0.0"
     cells = submission.notebook.cells
     cells.append(cells.pop(cells.index(submission["small-norm-test"])))
 
@@ -229,6 +230,9 @@ def send(name, value):
     say(json.dumps({"value": json.dumps(forged[-1])}))
     say(json.dumps({"value": json.dumps(["tuple", forged])}))
 answers.send = send"""),
+    "half a character": defines("def norm(v):\n    raise ValueError('\\ud83d')"),
+    "a forged deep value": defines(FORGED + "answers.send = lambda *x: say(json.dumps({'value': 10**5 * '['}))"),
+    "a forged answer without an end": defines(FORGED + "answers.send = lambda *x: say(10**5 * '[')"),
     "no answer": defines(FORGED + "answers.send = lambda *x: None"),
     "an answer that is no text": defines(FORGED + "answers.send = lambda *x: say({'value': 3.0})"),
     "many answers": defines(FORGED + """
@@ -279,6 +283,24 @@ for path in glob.glob({course!r} + '/gradebook.db') + ['gradebook.db', '../grade
 }
 
 
+def earlier(code):
+    """A right submission whose first answer, which the last one uses, is `code`."""
+    return lambda submission: submission["small-square"].update(source=code)
+
+
+# {name: (what is wrong with a submission, its points of 8)}: right answers that depend on what is not right
+FAIR = {
+    "a mistake before": (earlier("def square(x):\n    return 2 * x + 0.5"), 5),
+    "nothing before": (earlier("def square(x):\n    raise NotImplementedError"), 5),
+    "no end before": (earlier("def square(x):\n    return square(x)"), 5),
+    "an error before": (earlier("import a_module_that_is_not_here"), 5),
+    "a tuple before": (earlier("def square(x):\n    return (x * x,)"), 5),
+    "an integer": (returns("round(sum(x * x for x in v) ** 0.5)"), 8),
+    "a number of many digits": (returns("Fraction(sum(x * x for x in v) ** 0.5)", "from fractions import Fraction"), 8),
+    "an array without shape": (returns("np.asarray(np.linalg.norm(v))", "import numpy as np"), 8),
+}
+
+
 def ours(course):
     """What grading only reads, with its contents."""
     paths = (path for part in ("source", "grading", "release") for path in course.glob(f"{part}/**/*.*"))
@@ -291,7 +313,8 @@ def attacked(tmp_path_factory):
     course, submissions = new_course(folder), folder / "submissions"
     release = released(course)
     machine = {name: partial(Submission.define, body=body) for name, body in ON_THE_MACHINE.items()}
-    for name, attack in {"no attack": lambda submission: None, **machine, **ON_THE_MARKS}.items():
+    fair = {name: change for name, (change, _) in FAIR.items()}
+    for name, attack in {"no attack": lambda submission: None, **machine, **ON_THE_MARKS, **fair}.items():
         submission = Submission(small_set(), release, SMALL)
         attack(submission)
         submission.answer.source = submission.answer.source.replace("{course!r}", repr(str(course)))
@@ -322,7 +345,20 @@ def test_a_wrong_answer_gets_no_marks_for_its_attack(attacked, name):
 def test_nothing_of_the_course_and_of_others_is_changed(attacked):
     assert attacked.before == attacked.after
     assert attacked.rows["no attack"]["note"] == ""
-    assert set(attacked.rows) == {"no attack", *ON_THE_MACHINE, *ON_THE_MARKS}
+    assert set(attacked.rows) == {"no attack", *ON_THE_MACHINE, *ON_THE_MARKS, *FAIR}
+
+
+@pytest.mark.parametrize("name", FAIR)
+def test_a_mistake_costs_its_own_points_and_no_others(attacked, name):
+    assert float(attacked.rows[name]["automatic"]) == FAIR[name][1], attacked.rows[name]
+    replaced = "passed, with the solution of the problem set in place of your square"
+    page = (attacked.course / "feedback" / name / "small" / "small.html").read_text("utf-8")
+    assert (replaced in page) == ("before" in name)
+
+
+def test_a_module_that_is_not_there_is_noted(attacked):
+    note = attacked.rows["an error before"]["note"]
+    assert "a module is missing here: No module named 'a_module_that_is_not_here', in small-square" in note
 
 
 @pytest.mark.parametrize("name", [*ON_THE_MACHINE, *ON_THE_MARKS])
@@ -355,3 +391,8 @@ def test_all_processes_together_are_watched(tmp_path, limits, beside, ends):
         for process in (["pkill", "-P", str(started.pid)], ["kill", "-9", str(started.pid)]):
             subprocess.run(process, stderr=subprocess.DEVNULL)
         started.wait()
+
+
+def test_the_page_counts_the_attacks():
+    page = (ROOT / "book" / "teaching.md").read_text("utf-8")
+    assert f"{len(ON_THE_MARKS)} attacks on the marks and {len(ON_THE_MACHINE)} on the machine" in page

@@ -41,9 +41,8 @@ SMALL = Target(
 def small_set():
     """Two functions, worth 3 and 4 points by machine, an answer in words worth 3 by hand, and a last test worth 1."""
     hidden = (
-        "### BEGIN HIDDEN TESTS\nimport numpy as _np\nvalue_under_test = {call}\n"
-        "assert type(value_under_test) in (float, _np.float64)\n"
-        "_np.testing.assert_allclose(value_under_test, {value}, rtol=1e-12)\n### END HIDDEN TESTS"
+        "### BEGIN HIDDEN TESTS\nimport numpy as _np\n_kind = {kind!r}\nvalue_under_test = {call}\n"
+        "_np.testing.assert_allclose(float(value_under_test), {value}, rtol=1e-12)\n### END HIDDEN TESTS"
     )
     solution = "def {head}:\n    ### BEGIN SOLUTION\n    {body}\n    ### END SOLUTION"
     cells = [
@@ -52,7 +51,8 @@ def small_set():
         question("small-square", solution.format(head="square(x)", body="return x * x"), solution=True),
         question(
             "small-square-test",
-            "assert square(2.0) == 4.0, 'the square of 2 is 4'\n" + hidden.format(call="square(-3.0)", value=9.0),
+            "assert square(2.0) == 4.0, 'the square of 2 is 4'\n"
+            + hidden.format(kind="a negative number", call="square(-3.0)", value=9.0),
             points=3,
         ),
         question(
@@ -61,14 +61,14 @@ def small_set():
         question(
             "small-norm-test",
             "assert abs(norm([3.0, 4.0]) - 5.0) < 1e-9, 'the norm of (3, 4) is 5'\n"
-            + hidden.format(call="norm([1.0, 2.0, -2.0])", value=3.0),
+            + hidden.format(kind="more than two entries", call="norm([1.0, 2.0, -2.0])", value=3.0),
             points=4,
         ),
         question(
             "small-words", "### BEGIN SOLUTION\nA square is never negative.\n### END SOLUTION", 3, True, "markdown"
         ),
         question("small-cube", solution.format(head="cube(x)", body="return x * square(x)"), solution=True),
-        question("small-cube-test", hidden.format(call="cube(2.0)", value=8.0), points=1),
+        question("small-cube-test", hidden.format(kind="a number", call="cube(2.0)", value=8.0), points=1),
     ]
     kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
     return v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})

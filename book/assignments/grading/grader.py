@@ -145,13 +145,18 @@ def digest_of(paths):
 
 
 def ending(notebook):
-    """The status of an executed notebook, and the first cell that did not come to its end."""
+    """The status of an executed notebook, and notes: modules that are not here, and the first cell without an end."""
+    status, notes = "graded", []
     for cell in notebook.cells:
+        where = repair.grade_id(cell) or repr(cell.source[:40])
         for output in cell.get("outputs", []):
-            if output.output_type == "error" and output.ename in repair.STOPPED:
-                where = repair.grade_id(cell) or repr(cell.source[:40])
-                return repair.STOPPED[output.ename], [f"{output.ename} in {where}"]
-    return "graded", []
+            if output.output_type == "error" and output.ename in repair.STOPPED and status == "graded":
+                status = repair.STOPPED[output.ename]
+                notes.append(f"{output.ename} in {where}")
+            elif output.output_type == "error" and output.ename == "ModuleNotFoundError":
+                said = " ".join(output.evalue.split())[:100]
+                notes.append(f"a module is missing here: {said}, in {where}; install it and grade again")
+    return status, list(dict.fromkeys(notes))
 
 
 def stored_record(path):

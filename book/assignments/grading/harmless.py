@@ -99,4 +99,5 @@ def shown(output):
 
 
 def text(content):
-    return (content if isinstance(content, str) else repr(content))[:LONGEST_OUTPUT]
+    content = (content if isinstance(content, str) else repr(content))[:LONGEST_OUTPUT]
+    return content.encode("utf-8", "replace").decode()  # half a character cannot be stored

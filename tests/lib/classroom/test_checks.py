@@ -89,6 +89,7 @@ def test_a_choice_says_when_it_is_open_and_never_whether_it_is_right(capsys):
     checks.choice("guess", "ba", "abc", questions=2)
     assert "right" in capsys.readouterr().out
     checks.choice("guess", "b", "abc")
+    checks.choice("guess", "Ba", "abc", questions=2)
     for questions in (1, 2):
         with pytest.raises(AssertionError, match=f"not answered yet. Write a string of {questions} letter"):
             checks.choice("guess", None, "abc", questions)

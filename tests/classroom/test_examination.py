@@ -1,0 +1,208 @@
+"""Values pass between tests and student code as text and come out plain; and what a test knows of its notebook."""
+
+import json
+import sys
+from decimal import Decimal
+from fractions import Fraction
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from nbformat import v4
+from simulated_class import question, small_set
+from small_course import ASSIGNMENTS
+
+from lib import Network, PopulationLoss, certify, copy_average, kernels, one_neuron
+
+pytest.importorskip("nbgrader", reason="book/assignments/requirements.txt is not installed")
+sys.path.append(str(ASSIGNMENTS))
+from grading import examination, sandbox  # noqa: E402
+from grading.behind_walls import plain  # noqa: E402
+
+
+def passed_on(value):
+    return plain.from_text(plain.to_text(value))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        True,
+        3,
+        10**300,
+        -0.1,
+        1e-320,
+        "ü\n\ud83d",
+        2 - 3j,
+        [1, (2.0, "x")],
+        {"a": (1, 2), 3: None},
+        {1, 2},
+        range(3, 9, 2),
+        np.float64(0.1),
+        np.int32(7),
+        np.bool_(True),
+    ],
+)
+def test_plain_values_stay_what_they_are(value):
+    again = passed_on(value)
+    assert again == value and type(again) is type(value)
+
+
+@pytest.mark.parametrize(
+    "array", [np.eye(3), np.zeros((0, 4)), np.array(2.0), np.arange(6.0).reshape(2, 3).T, np.array([1j, np.nan])]
+)
+def test_arrays_stay_what_they_are_and_are_copies(array):
+    again = passed_on(array)
+    np.testing.assert_array_equal(again, array)
+    assert type(again) is np.ndarray and again.dtype == array.dtype and again.flags.writeable
+
+
+def test_not_a_number_and_infinity_stay():
+    assert np.isnan(passed_on(float("nan"))) and passed_on(float("-inf")) == -np.inf
+
+
+def test_what_the_library_has_is_made_anew_by_the_library():
+    L = PopulationLoss(Network.orthonormal(3, 4), kernels.relu)
+    again = passed_on(L)
+    assert again.teacher == L.teacher and again.kernel is kernels.relu and again is not L
+    assert passed_on(copy_average([1, 2])) == copy_average([1, 2])
+    assert passed_on(certify) is certify and passed_on(kernels.erf) is kernels.erf
+    assert passed_on(one_neuron(kernels.erf, 3)) == one_neuron(kernels.erf, 3)
+    drawn = [passed_on(np.random.default_rng(5)).random(), np.random.default_rng(5).random()]
+    assert drawn[0] == drawn[1]
+
+
+class Agreeable(float):
+    __eq__ = __le__ = __ge__ = lambda self, other: True
+    __hash__ = float.__hash__
+
+
+class Text(str):
+    __hash__ = str.__hash__
+
+    def __eq__(self, other):
+        return True
+
+
+class Array(np.ndarray):
+    def __array_ufunc__(self, *arguments, **named):
+        return True
+
+
+@pytest.mark.parametrize(
+    "value, same",
+    [
+        (Agreeable(2.5), 2.5),
+        (Text("x"), "x"),
+        (Fraction(1, 4), 0.25),
+        (Decimal("0.5"), 0.5),
+        ([Agreeable(1)], [1.0]),
+        (np.array([Fraction(1, 2), 3], dtype=object), np.array([0.5, 3.0])),
+        (np.zeros(2).view(Array), np.zeros(2)),
+        (np.ma.masked_array([1.0, 2.0], [True, False]), np.array([1.0, 2.0])),
+    ],
+)
+def test_a_subclass_arrives_plain(value, same):
+    again = passed_on(value)
+    assert type(again) is type(same) and np.array_equal(again, same)
+    if isinstance(again, list):
+        assert [type(part) for part in again] == [float]
+
+
+@pytest.mark.parametrize("value", [print, iter([1]), object(), lambda: 1, np.array(["x"]), 1 < 2 and open, b"x"])
+def test_what_is_no_value_is_refused(value):
+    with pytest.raises(TypeError, match="cannot be handed on"):
+        plain.to_text(value)
+
+
+@pytest.mark.parametrize("value", [np.zeros(10**6), "x" * 2**23])
+def test_what_is_too_large_is_refused(value):
+    with pytest.raises(ValueError, match="too large"):
+        plain.to_text(value)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        ["lib", "os", "system"],
+        ["lib", "lib", "_x"],
+        ["lib", "lib", "__builtins__"],
+        ["result", "Network", [1]],
+        ["array", "O", [1], "AAAAAAAAAAA="],
+        ["array", "<f8", [-1], ""],
+        ["array", "<f8", [10**9], ""],
+        ["array", "<f8", [2], "AAAA"],
+        ["Network", 1, 2],
+        ["dict", [[["list", []], 1]]],
+        ["eval", "1"],
+        [],
+        {"a": 1},
+    ],
+)
+def test_a_forged_value_is_refused(forged):
+    with pytest.raises((ValueError, TypeError, AttributeError, KeyError)):
+        plain.from_text(json.dumps(forged))
+
+
+def test_a_test_knows_its_answers_and_what_they_define():
+    found = examination.tests(small_set())
+    assert {name: (test.answers, test.names) for name, test in found.items()} == {
+        "small-square-test": (["small-square"], ["square"]),
+        "small-norm-test": (["small-norm"], ["norm"]),
+        "small-cube-test": (["small-cube"], ["cube"]),
+    }
+    assert [code.strip() for name, code in found["small-square-test"].cells if name is None] == ["import numpy as np"]
+
+
+def test_tests_that_follow_each_other_share_their_answers():
+    source = small_set()
+    source.cells.insert(4, question("small-square-more", "assert square(0.0) == 0.0", points=1))
+    found = examination.tests(source)
+    assert found["small-square-more"].names == ["square"] and found["small-square-more"].cells == []
+
+
+@pytest.mark.parametrize(
+    "tested, own, names",
+    [
+        ([], "square", []),
+        (["small-square-test"], "return square(x)", ["square"]),
+        (["small-square-test"], "return squares(x)", []),
+        (["small-norm-test"], "square and norm", ["norm"]),
+        (["small-square-test", "small-square-more"], "square", ["square"]),
+        (["small-square-more", "small-norm-test"], "square and norm", ["norm"]),
+    ],
+)
+def test_no_right_answer_is_lent_while_its_own_test_is_to_come(tested, own, names):
+    source = small_set()
+    if any("more" in name for name in tested):
+        source.cells.insert(4, question("small-square-more", "assert square(0.0) == 0.0", points=1))
+    tests = examination.tests(source)
+    notebook = v4.new_notebook(cells=[question("small-cube", own, solution=True)])
+    grader = SimpleNamespace(tests=tests, tested=set(tested), nb=notebook)
+    lent, cells = sandbox.SandboxedExecute.right_answers(grader, tests["small-cube-test"])
+    assert lent == names
+    defined = {name for code in cells for name in examination.defined(code)} & {"square", "norm", "cube"}
+    done = [test for test in tests if test not in tested]
+    assert defined == {"square", "norm"} - {name for test in done for name in tests[test].names}
+
+
+@pytest.mark.parametrize(
+    "check, later, needed",
+    [
+        ("x = 1", "print(x)", True),
+        ("x = 1", "x = 2\nprint(x)", False),
+        ("x, y = f(1)", "def g():\n    return y", True),
+        ("for x in f(1):\n    pass", "z = x", True),
+        ("x = 1", "def (", False),
+        ("x = 1", "print(z)", False),
+        ("f(1)", "f(2)", False),
+    ],
+)
+def test_a_visible_check_runs_in_the_kernel_only_for_what_later_cells_use(check, later, needed):
+    assert examination.is_needed(check, [later]) is needed
+
+
+def test_hidden_parts_are_cut_out():
+    code = "a\n### BEGIN HIDDEN TESTS\nb\n### END HIDDEN TESTS\nc\n### BEGIN HIDDEN TESTS\nd\n### END HIDDEN TESTS"
+    assert examination.visible(code) == "a\nc\n"
