@@ -45,7 +45,7 @@ endif
 endif
 endif
 
-.PHONY: help book lab pdf lite links test test-all chapters portable notebooks assignments grade classroom mutants bench sweep sweeps proofs clean
+.PHONY: help book lab pdf lite links test test-all chapters portable notebooks assignments collect grade export classroom mutants bench sweep sweeps proofs clean
 .PHONY: .writable
 
 # $(call timed,command): run it and say how long it took.
@@ -108,9 +108,18 @@ notebooks: .venv/.installed  ## run the chapters, store their new outputs, and w
 assignments: .venv/.installed-assignments  ## check the problem sets and make their student versions (some minutes)
 	$(BIN)/python book/assignments/release.py
 
-grade: .venv/.installed-assignments  ## grade the folder SUBMISSIONS=..., which holds one folder a student
-	@test -n "$(SUBMISSIONS)" || { echo 'Which folder? For example:  make grade SUBMISSIONS=~/Downloads/one_neuron'; exit 2; }
-	$(BIN)/python book/assignments/grade.py "$(SUBMISSIONS)" $(FLAGS)
+# With CLASS=... what follows works in the course of that class, which `make handout` has made.
+COURSE := $(if $(CLASS),classes/$(CLASS),book/assignments)
+
+collect: .venv/.installed-assignments  ## sort DOWNLOAD=..., from Moodle or Canvas, by students of the list ROSTER=...
+	@test -n "$(DOWNLOAD)" -a -n "$(ROSTER)" || { echo 'For example:  make collect DOWNLOAD=~/Downloads/one_neuron.zip ROSTER=~/Downloads/participants.csv'; exit 2; }
+	$(BIN)/python "$(COURSE)/collect.py" "$(DOWNLOAD)" "$(ROSTER)" $(FLAGS)
+
+grade: .venv/.installed-assignments  ## grade what was collected, or the folder SUBMISSIONS=..., which holds one folder a student
+	$(BIN)/python "$(COURSE)/grade.py" $(if $(SUBMISSIONS),"$(SUBMISSIONS)") $(FLAGS)
+
+export: .venv/.installed-assignments  ## write marks and feedback for the import of Moodle or Canvas
+	$(BIN)/python "$(COURSE)/export.py"
 
 classroom: .venv/.installed-tests  ## grade a simulated class that hands in everything from right answers to attacks
 	$(BIN)/python -m pytest tests/classroom/problem_sets.py tests/classroom/classroom.py \
