@@ -93,7 +93,7 @@ def test_moodle_names_students_in_both_shapes(course):
 def test_canvas_names_students_late_ones_and_newer_versions(course):
     rows = course.collect(
         {
-            "lovelaceada_LATE_1234_5678_small.ipynb": "old",
+            "lovelaceada_LATE_1234_5678_small-3.ipynb": "old",
             "lovelaceada_LATE_1234_5680_small-1.ipynb": "new",
             "lovelaceada_LATE_1234_5680_small-1.csv": "data",
             "doejane_1235_5679_small-9.ipynb": "nine",
