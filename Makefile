@@ -45,7 +45,7 @@ endif
 endif
 endif
 
-.PHONY: help book lab pdf lite links test test-all chapters portable notebooks assignments collect grade export classroom mutants bench sweep sweeps proofs clean
+.PHONY: help book lab pdf lite links test test-all chapters portable notebooks assignments handout collect grade export classroom mutants bench sweep sweeps proofs clean
 .PHONY: .writable
 
 # $(call timed,command): run it and say how long it took.
@@ -110,6 +110,10 @@ assignments: .venv/.installed-assignments  ## check the problem sets and make th
 
 # With CLASS=... what follows works in the course of that class, which `make handout` has made.
 COURSE := $(if $(CLASS),classes/$(CLASS),book/assignments)
+
+handout: .venv/.installed-assignments  ## make a course for the class CLASS=..., other numbers in it, and what its students get
+	@test -n "$(CLASS)" || { echo 'For which class? For example:  make handout CLASS=summer_2027'; exit 2; }
+	$(BIN)/python book/assignments/handout.py "$(COURSE)"
 
 collect: .venv/.installed-assignments  ## sort DOWNLOAD=..., from Moodle or Canvas, by students of the list ROSTER=...
 	@test -n "$(DOWNLOAD)" -a -n "$(ROSTER)" || { echo 'For example:  make collect DOWNLOAD=~/Downloads/one_neuron.zip ROSTER=~/Downloads/participants.csv'; exit 2; }
