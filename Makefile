@@ -45,7 +45,7 @@ endif
 endif
 endif
 
-.PHONY: help book lab pdf lite links test test-all chapters portable notebooks assignments handout collect grade export classroom mutants bench sweep sweeps proofs clean
+.PHONY: help book lab pdf lite slides figures links test test-all chapters portable notebooks assignments handout collect grade export classroom mutants bench sweep sweeps proofs clean
 .PHONY: .writable
 
 # $(call timed,command): run it and say how long it took.
@@ -98,6 +98,12 @@ lite: export WITH_LITE := 1
 lite: book .venv/.installed-lite  ## build the book with a copy of itself that runs in the reader's browser
 	$(BIN)/python tools/build_lite.py _build/html
 	@echo "It needs a server:  $(BIN)/python -m http.server --directory _build/html"
+
+slides: book .venv/.installed-tests  ## slides of five lectures from the chapters, as HTML without network and as PDF
+	$(BIN)/python tools/slides.py "$(OUTPUT)/_build/html" "$(OUTPUT)/_build/slides"
+
+figures: .venv/.installed  ## a pack of the book's figures as SVG and PDF, with captions and licence
+	$(BIN)/python tools/figures.py _build/figures
 
 links: .venv/.installed  ## try every link to another site (needs the network; not a part of the tests)
 	$(BIN)/jupyter-book build . --builder linkcheck --path-output _build/links
