@@ -45,7 +45,7 @@ endif
 endif
 endif
 
-.PHONY: help book lab pdf lite links test test-all chapters portable notebooks assignments grade classroom mutants bench sweep sweeps proofs clean
+.PHONY: help book lab pdf lite slides figures links test test-all chapters portable notebooks assignments handout collect grade export classroom mutants bench sweep sweeps proofs clean
 .PHONY: .writable
 
 # $(call timed,command): run it and say how long it took.
@@ -99,6 +99,12 @@ lite: book .venv/.installed-lite  ## build the book with a copy of itself that r
 	$(BIN)/python tools/build_lite.py _build/html
 	@echo "It needs a server:  $(BIN)/python -m http.server --directory _build/html"
 
+slides: book .venv/.installed-tests  ## slides of five lectures from the chapters, as HTML without network and as PDF
+	$(BIN)/python tools/slides.py "$(OUTPUT)/_build/html" "$(OUTPUT)/_build/slides"
+
+figures: .venv/.installed  ## a pack of the book's figures as SVG and PDF, with captions and licence
+	$(BIN)/python tools/figures.py _build/figures
+
 links: .venv/.installed  ## try every link to another site (needs the network; not a part of the tests)
 	$(BIN)/jupyter-book build . --builder linkcheck --path-output _build/links
 
@@ -108,9 +114,22 @@ notebooks: .venv/.installed  ## run the chapters, store their new outputs, and w
 assignments: .venv/.installed-assignments  ## check the problem sets and make their student versions (some minutes)
 	$(BIN)/python book/assignments/release.py
 
-grade: .venv/.installed-assignments  ## grade the folder SUBMISSIONS=..., which holds one folder a student
-	@test -n "$(SUBMISSIONS)" || { echo 'Which folder? For example:  make grade SUBMISSIONS=~/Downloads/one_neuron'; exit 2; }
-	$(BIN)/python book/assignments/grade.py "$(SUBMISSIONS)" $(FLAGS)
+# With CLASS=... what follows works in the course of that class, which `make handout` has made.
+COURSE := $(if $(CLASS),classes/$(CLASS),book/assignments)
+
+handout: .venv/.installed-assignments  ## make a course for the class CLASS=..., other numbers in it, and what its students get
+	@test -n "$(CLASS)" || { echo 'For which class? For example:  make handout CLASS=summer_2027'; exit 2; }
+	$(BIN)/python book/assignments/handout.py "$(COURSE)"
+
+collect: .venv/.installed-assignments  ## sort DOWNLOAD=..., from Moodle or Canvas, by students of the list ROSTER=...
+	@test -n "$(DOWNLOAD)" -a -n "$(ROSTER)" || { echo 'For example:  make collect DOWNLOAD=~/Downloads/one_neuron.zip ROSTER=~/Downloads/participants.csv'; exit 2; }
+	$(BIN)/python "$(COURSE)/collect.py" "$(DOWNLOAD)" "$(ROSTER)" $(FLAGS)
+
+grade: .venv/.installed-assignments  ## grade what was collected, or the folder SUBMISSIONS=..., which holds one folder a student
+	$(BIN)/python "$(COURSE)/grade.py" $(if $(SUBMISSIONS),"$(SUBMISSIONS)") $(FLAGS)
+
+export: .venv/.installed-assignments  ## write marks and feedback for the import of Moodle or Canvas
+	$(BIN)/python "$(COURSE)/export.py"
 
 classroom: .venv/.installed-tests  ## grade a simulated class that hands in everything from right answers to attacks
 	$(BIN)/python -m pytest tests/classroom/problem_sets.py tests/classroom/classroom.py \

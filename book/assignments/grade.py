@@ -1,11 +1,11 @@
 """Grade a folder of submissions, student by student: scores in one table, feedback in one page each.
 
-    python book/assignments/grade.py FOLDER
+    python book/assignments/grade.py [FOLDER] [--student NAME] [--set NAME] [--again]
 
 FOLDER holds one folder a student, and in it, at any depth, notebooks called after the problem sets (one_neuron.ipynb).
 Run it again after new submissions, after marking by hand, or after an interruption: what is graded and unchanged is not
-run again, and what other folders held before stays in the table. The course is the folder of this script; the page
-"Teach with this book" tells the rest.
+run again, and what other folders held before stays in the table. Without FOLDER it is handed_in, from collect.py.
+The course is the folder of this script; the page "Teach with this book" tells the rest.
 """
 
 import os
@@ -21,7 +21,11 @@ def arguments():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("submissions", type=Path, help="folder that holds one folder a student")
+    handed_in = Path(COURSE, "handed_in")
+    parser.add_argument("submissions", type=Path, nargs="?", default=handed_in, help="folder with one folder a student")
+    parser.add_argument("--student", help="grade this student only, by the name in the table")
+    parser.add_argument("--set", help="grade this problem set only")
+    parser.add_argument("--again", action="store_true", help="run what was graded and has not changed, too")
     parser.add_argument("--workers", type=int, default=2, help="submissions that run at a time (2)")
     parser.add_argument(
         "--no-sandbox", action="store_true", help="for notebooks of your own: their code can do all that you can"
@@ -54,6 +58,6 @@ if __name__ == "__main__":
     from grading.whole_class import grade
 
     try:
-        grade(submissions, given.workers, given.no_sandbox)
+        grade(submissions, given.workers, given.no_sandbox, (given.student, given.set), given.again)
     except KeyboardInterrupt:
         sys.exit("Interrupted. The same command goes on where it stopped.")

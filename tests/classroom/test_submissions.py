@@ -1,5 +1,6 @@
 """What a folder of submissions may hold: everything is taken, or named, and nothing ends the grading of the others."""
 
+import contextlib
 import json
 import os
 import sys
@@ -14,7 +15,7 @@ from small_course import ASSIGNMENTS
 
 pytest.importorskip("nbgrader", reason="book/assignments/requirements.txt is not installed")
 sys.path.append(str(ASSIGNMENTS))
-from grading import grader, repair, submissions, table, versions  # noqa: E402
+from grading import feedback, grader, repair, submissions, table, versions  # noqa: E402
 
 SETS = ["small"]
 
@@ -295,7 +296,7 @@ def test_a_module_that_is_missing_here_is_noted_and_the_first_stop_gives_the_sta
 @pytest.fixture
 def course(tmp_path, monkeypatch):
     """The folder of a course in which nothing was graded yet."""
-    for module in (grader, table):
+    for module in (feedback, grader, table):
         monkeypatch.setattr(module, "COURSE", tmp_path)
     for part in ("source", "release"):
         nbformat.write(small_set(), written(tmp_path / part / "small" / "small.ipynb"))
@@ -377,17 +378,16 @@ def test_one_page_that_cannot_be_written_is_missing_alone(course, monkeypatch, c
 
     def nbgrader(course, *arguments, patience):
         calls.append([argument for argument in arguments if "student" in argument])
-        if arguments[-1] in (
-            "--force",
-            "--student=a",
-        ):  # the whole class, and the one that it stumbles over
+        if arguments[-1] in ("--assignment=small", "--student=a"):  # the whole class, and the one that it stumbles over
             return None, f"ended after {patience} s"
         written(course / "feedback" / "b" / "small" / "small.html", b"<script>x</script>page")
         written(course / "feedback" / "b" / "small" / "own.html", b"<script>caf\xe9")
         return 0, ""
 
-    monkeypatch.setattr(table, "nbgrader", nbgrader)
-    table.write_feedback()
+    monkeypatch.setattr(feedback, "nbgrader", nbgrader)
+    monkeypatch.setattr(feedback, "Gradebook", contextlib.nullcontext)
+    monkeypatch.setattr(feedback, "remarks", lambda gradebook, student, name: [])
+    assert feedback.write_feedback() == 1
     assert calls == [[], ["--student=a"], ["--student=b"]]
     assert "No feedback could be written for a:" in capsys.readouterr().out
     assert (course / "feedback" / "b" / "small" / "small.html").read_text("utf-8") == "page"

@@ -32,7 +32,7 @@ def new_course(folder, limits="timeout = 10; total = 40"):
     """A course of its own in `folder`: our grading, the small problem set, no patience with endless loops."""
     course = folder / "course"
     shutil.copytree(ASSIGNMENTS / "grading", course / "grading")
-    for name in ("grade.py", "release.py", "nbgrader_config.py"):
+    for name in ("grade.py", "release.py", "nbgrader_config.py", "collect.py", "export.py", "course.toml"):
         shutil.copy(ASSIGNMENTS / name, course)
     settings = [f"c.SandboxedExecute.{setting.strip()}" for setting in limits.split(";")]
     with open(course / "nbgrader_config.py", "a") as file:

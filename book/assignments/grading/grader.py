@@ -100,6 +100,13 @@ def graded_now(student, name, notebook, earlier, options):
     }
 
 
+def forget(student, name):
+    """Make `grade` run this submission again, though nothing in it has changed."""
+    stored = COURSE / "graded" / name / f"{student}.json"
+    if record := stored_record(stored):
+        write(stored, lambda file: json.dump(record | {"digest": ""}, file, indent=1))
+
+
 def remove_what_runs(folder, name):
     """Leave of the files in `folder`, which browsers show, the notebook and what is harmless."""
     for path in folder.iterdir() if folder.is_dir() else ():

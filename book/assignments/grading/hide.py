@@ -12,6 +12,7 @@ from nbconvert.exporters import HTMLExporter
 from nbformat.v4 import new_output
 from nbgrader.preprocessors import ClearHiddenTests
 
+from .formulas import typeset
 from .repair import STOPPED, is_test
 
 TAGS = {"br", "dd", "del", "div", "dl", "dt", "hr", "img", "p", "pre", "s", "span", "sub", "sup", "u"}
@@ -26,7 +27,7 @@ _exporter = HTMLExporter()
 def markdown_to_html(context, source):
     """The filter that turns the Markdown of a notebook into HTML, with all else than TAGS left as the text it is."""
     html = _exporter.markdown2html(context, source)
-    return bleach.clean(html, tags=TAGS, attributes=harmless, protocols={"data", "http", "https", "mailto"})
+    return typeset(bleach.clean(html, tags=TAGS, attributes=harmless, protocols={"data", "http", "https", "mailto"}))
 
 
 def harmless(tag, name, value):

@@ -1,19 +1,15 @@
-"""The table of a class and the feedback for its students, from the gradebook and the records of what was graded."""
+"""The table of a class, from the gradebook and the records of what was graded."""
 
-import csv
 import itertools
-import re
 from contextlib import suppress
 
 import nbformat
 from nbgrader.api import Gradebook, MissingEntry
 
-from . import repair, room
-from .command import nbgrader
+from . import repair, room, roster
 from .grader import COURSE, stored_record, write
 
 COLUMNS = "student set status score max_score automatic automatic_max by_hand by_hand_max needs_marking note".split()
-PATIENCE = 60  # seconds for the feedback of one student
 
 
 def write_table(records):
@@ -22,12 +18,7 @@ def write_table(records):
         [*records, *graded_before({(record["student"], record["set"]) for record in records})]
     )
 
-    def write_rows(file):
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-
-    write(COURSE / "grades.csv", write_rows)
+    write(COURSE / "grades.csv", lambda file: roster.write(file, COLUMNS, rows))
     return len(rows)
 
 
@@ -132,35 +123,3 @@ def left_empty(submission):
         grade.manual_score is None and not grade.needs_manual_grade
         for grade in grades(submission)[0]
     )
-
-
-def write_feedback():
-    """Write the feedback for every student, in one run; where that fails, student by student, so that one is missing.
-
-    The pages have no scripts and ask no other host for anything. Their summaries name the tests and answers, which
-    nbgrader calls "Test cell" and "Written response".
-    """
-    graded = sorted(COURSE.glob("autograded/*/*/*.ipynb"))
-    students = sorted({path.parents[1].name for path in graded})
-    code, said = nbgrader(
-        COURSE,
-        "generate_feedback",
-        "--assignment=*",
-        "--force",
-        patience=PATIENCE + 5 * len(graded),
-    )
-    for student in students if code != 0 else ():
-        options = ["--assignment=*", "--force", f"--student={student}"]
-        code, said = nbgrader(COURSE, "generate_feedback", *options, patience=PATIENCE)
-        if code != 0:
-            print(f"No feedback could be written for {student}:\n{said[-500:]}")
-    for path in graded:
-        page = COURSE / "feedback" / path.relative_to(COURSE / "autograded").with_suffix(".html")
-        if page.is_file():
-            html = re.sub(r"<script\b.*?</script>", "", page.read_text("utf-8"), flags=re.DOTALL)
-            html = re.sub(
-                r'<a href="#([^"]+)">(?:Test cell|Written response)</a>',
-                r'<a href="#\1">\1</a>',
-                html,
-            )
-            page.write_text(html, "utf-8")

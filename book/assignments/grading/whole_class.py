@@ -5,12 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import matplotlib.font_manager  # noqa: F401  searches the fonts, once; every kernel gets a copy of the list
 
-from . import grader, submissions, table, versions
+from . import by_hand, feedback, grader, submissions, table, versions
 from .grader import COURSE
 from .sandbox import NO_SANDBOX, without_bubblewrap
 
 
-def grade(folder, workers, no_sandbox=False):
+def grade(folder, workers, no_sandbox=False, only=(None, None), again=False):
+    """Grade what is new in `folder`; one student or one set, if `only` names it, and `again` also what is not new."""
     if not no_sandbox and (missing := without_bubblewrap()):
         sys.exit(NO_SANDBOX.format(missing))
     options = ["--SandboxedExecute.no_sandbox=True"] * no_sandbox
@@ -21,12 +22,29 @@ def grade(folder, workers, no_sandbox=False):
     )
     if not sets:
         sys.exit(f"There is no problem set in {COURSE / 'source'}")
-    found = submissions.find(folder, sets)
+    found = wanted(submissions.find(folder, sets), *only)
     versions.release(COURSE)
+    for student, name in found if again else ():
+        grader.forget(student, name)
+    marked = by_hand.marked(found)
     with ThreadPoolExecutor(workers) as pool:
         records = list(
             pool.map(lambda item: grader.grade(*item[0], item[1], options), sorted(found.items()))
         )
+    by_hand.confirm(marked)
     rows = table.write_table(records)
-    table.write_feedback()
-    print(f"{rows} rows in {COURSE / 'grades.csv'}, feedback in {COURSE / 'feedback'}")
+    pages = feedback.write_feedback()
+    print(f"{rows} rows in {COURSE / 'grades.csv'}, {pages} new pages in {COURSE / 'feedback'}")
+
+
+def wanted(found, student, name):
+    """Of what was found the submissions of this student, or of this set, where one is named."""
+    kept = {
+        (its_student, its_set): what
+        for (its_student, its_set), what in found.items()
+        if student in (None, its_student, what.name) and name in (None, its_set)
+    }
+    if not kept:
+        sys.exit(f"Nothing is handed in by {student or 'anybody'} for {name or 'any set'}; known are "
+                 f"{', '.join(sorted({who for who, _ in found}))}")
+    return kept
