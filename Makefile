@@ -11,7 +11,7 @@ NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=120 --nbval-sanitize-w
 # chapter share a kernel, and the tests of a file what it makes.
 TESTS = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder \
 	$(NBVAL) tests $(NOTEBOOKS)
-OTHER := TeX, JupyterLite, MPI, dask, a class of 31 students, a second build of the book, chapters with other numbers
+OTHER := TeX, JupyterLite, MPI, dask, a class of 31 students, six lines of a lecturer, slides, a second build of the book, chapters with other numbers
 OUTPUT := $(CURDIR)
 
 # A clean room: nothing of the caller's shell or account changes what a command does, be it another environment, a

@@ -12,7 +12,7 @@ import pytest
 from small_course import ASSIGNMENTS, FLAGS
 
 pytest.importorskip("nbgrader", reason="book/assignments/requirements.txt is not installed")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.other]
 SET = "relu"
 SOURCE = ASSIGNMENTS / "source" / SET / f"{SET}.ipynb"
 if not SOURCE.is_file():

@@ -21,6 +21,7 @@ from small_course import FLAGS
 pytest.importorskip("nbgrader", reason="book/assignments/requirements.txt is not installed")
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.other,
     pytest.mark.skipif(
         not list(ROOT.glob("book/assignments/source/*/*.ipynb")), reason="the sources are kept elsewhere"
     ),

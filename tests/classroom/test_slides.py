@@ -60,6 +60,7 @@ def test_every_chapter_with_a_problem_set_is_in_a_lecture():
 
 @pytest.mark.browser
 @pytest.mark.slow
+@pytest.mark.other
 @pytest.mark.skipif(browser.CHROMIUM is None, reason="no Chromium or Chrome on PATH (apt-get install chromium)")
 def test_slides_need_no_network_fit_and_stay_live(chromium, tmp_path):
     """Every slide of every lecture: formulas set, nothing cut off, live figures at work; a PDF with as many pages."""
