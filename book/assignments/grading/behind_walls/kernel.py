@@ -3,20 +3,17 @@
 python -P kernel.py '{"RLIMIT_AS": 2147483648}' -f connection_file
 """
 
-import json
 import os
-import resource
 import runpy
 import shutil
 import sys
 from pathlib import Path
 
-for name, limit in json.loads(sys.argv.pop(1)).items():
-    hard = resource.getrlimit(getattr(resource, name))[1]
-    limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-    resource.setrlimit(getattr(resource, name), (limit, limit))
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import behind_walls.answers  # noqa: E402, F401  the tests ask it what the functions of the submission return
+import behind_walls  # noqa: E402
+
+behind_walls.lower_limits(sys.argv.pop(1))
+import behind_walls.answers  # noqa: E402  the tests ask it what the functions of the submission return
 
 del sys.path[0]
 shutil.copytree("../given", ".", dirs_exist_ok=True)
