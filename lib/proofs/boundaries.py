@@ -65,12 +65,33 @@ def enclose_boundaries(k):
     ['21.428236', '37.525729', '44.981544']
     """
     k = integer("k", k, least=3)
-    perturbed_stable, losses_equal, copy_average_unstable = phase_boundaries(k)
+    perturbed_stable, losses_equal, copy_average_unstable = near_boundaries(k)
     return (
         _crossing(k, perturbed_stable, _standard_sign, rising=True),
         _crossing(k, losses_equal, lambda point: sign(loss_difference(point)), rising=False),
         _checked(copy_average_unstable, lambda n: copy_average_sign(k, n), rising=False),
     )
+
+
+def near_boundaries(k):
+    """The `phase_boundaries` of k to twelve digits, about which `enclose_boundaries` encloses them.
+
+    Parameters
+    ----------
+    k : int
+
+    Returns
+    -------
+    tuple of three float
+        The same on every processor, as the last digits of `phase_boundaries` are not.
+
+    Examples
+    --------
+    >>> from lib.proofs.boundaries import near_boundaries
+    >>> near_boundaries(50)
+    (21.4282359294, 37.5257287506, 44.9815436753)
+    """
+    return tuple(float(f"{n:.12g}") for n in phase_boundaries(k))
 
 
 def copy_average_sign(k, n):

@@ -19,11 +19,11 @@ from typing import NamedTuple
 import flint
 from flint import arb
 
-from lib.proofs.boundaries import enclose_boundaries
+from lib.proofs.boundaries import enclose_boundaries, near_boundaries
 from lib.proofs.enclosures import PRECISION, Undecided, precise
 from lib.proofs.ends import end_of_flow
 from lib.proofs.perturbed import Verdict, prove
-from lib.students.spectrum import PhaseBoundaries, phase_boundaries
+from lib.students.spectrum import PhaseBoundaries
 from lib.sweeps import table as sweeps
 from lib.sweeps.table import data_file
 
@@ -57,7 +57,7 @@ def pair_row(k, n):
 def boundaries_row(k):
     """The row of k: the boundaries, proven to be within one part in 10^10."""
     enclose_boundaries(k)
-    return [k, *phase_boundaries(k)]
+    return [k, *near_boundaries(k)]
 
 
 def all_proofs(largest=LARGEST):

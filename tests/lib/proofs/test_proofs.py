@@ -68,6 +68,7 @@ def test_committed_boundaries_are_those_of_the_library_and_proven_again(committe
     assert list(committed_boundaries) == list(range(3, 101))
     for k in (3, 22, 50, 97):
         assert np.allclose(committed_boundaries[k], phase_boundaries(k), rtol=1e-11, atol=0)
+        assert tuple(committed_boundaries[k]) == boundaries.near_boundaries(k)
         for n, boundary in zip(
             committed_boundaries[k], boundaries.enclose_boundaries(k), strict=True
         ):
