@@ -526,3 +526,25 @@ def test_a_module_handed_in_is_read_like_a_cell(course, monkeypatch, code, word)
     in_a_cell, in_the_module = ([f"read {what}, it uses {word}"] * bool(word) for what in ("its code", "helper.py"))
     assert repair.to_read("its code", code) == in_a_cell
     assert record["note"].startswith(in_the_module[0] if word else ";"), record["note"]
+
+
+def test_student_versions_are_made_again_only_when_something_has_changed(course, monkeypatch):
+    """A source, a student version that somebody touched, a setting; or a gradebook that was deleted."""
+    made = []
+    monkeypatch.setattr(versions, "release", made.append)
+    (course / "nbgrader_config.py").write_text("")
+    written(course / "gradebook.db")
+
+    def runs():
+        before = len(made)
+        versions.release_changed(course)
+        return len(made) - before
+
+    assert [runs(), runs()] == [1, 0]
+    for path in (course / "source" / "small" / "small.ipynb", course / "release" / "small" / "small.ipynb"):
+        path.write_text(path.read_text() + " ")
+        assert [runs(), runs()] == [1, 0]
+    (course / "nbgrader_config.py").write_text("c = 1")
+    assert [runs(), runs()] == [1, 0]
+    (course / "gradebook.db").unlink()
+    assert runs() == 1

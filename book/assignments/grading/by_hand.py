@@ -9,7 +9,17 @@ from .grader import COURSE
 
 def marked(submissions):
     """{(student, set): {answer that was marked: its text}} for these (student, set)."""
-    return {key: answers for key in submissions if (answers := texts(*key, marked_answers(*key)))}
+    found = {}
+    with Gradebook(room.database(COURSE)) as gradebook:
+        for student, name in submissions:
+            done = {
+                grade.name
+                for grade in grades(gradebook, student, name)
+                if grade.manual_score is not None and not grade.needs_manual_grade
+            }
+            if answers := texts(student, name, done):
+                found[student, name] = answers
+    return found
 
 
 def confirm(before):
@@ -21,15 +31,6 @@ def confirm(before):
                 if grade.name in answers and answers[grade.name] == now.get(grade.name):
                     grade.needs_manual_grade = False
         gradebook.db.commit()
-
-
-def marked_answers(student, name):
-    with Gradebook(room.database(COURSE)) as gradebook:
-        return {
-            grade.name
-            for grade in grades(gradebook, student, name)
-            if grade.manual_score is not None and not grade.needs_manual_grade
-        }
 
 
 def grades(gradebook, student, name):

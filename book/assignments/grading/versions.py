@@ -4,6 +4,7 @@ nbgrader cuts solutions, hidden tests and mark schemes out of the sources, betwe
 settings can change. So what it made is read again, here, before it replaces anything.
 """
 
+import hashlib
 import json
 import re
 import shutil
@@ -48,6 +49,24 @@ def release(course):
             place.parent.mkdir(parents=True, exist_ok=True)
             if not place.is_file() or place.read_bytes() != version.read_bytes():
                 shutil.copyfile(version, place)
+
+
+def release_changed(course):
+    """`release`, unless the sources, the settings and the student versions are those of the last time."""
+    stamp = Path(course, "graded", ".released")
+    if not stamp.is_file() or stamp.read_text() != state(course):
+        release(course)
+        stamp.parent.mkdir(exist_ok=True)
+        stamp.write_text(state(course))
+
+
+def state(course):
+    """What changes when a source does, a student version, a setting, or when the gradebook is gone."""
+    files = [path for part in ("source", "release") for path in Path(course, part).rglob("*") if path.is_file()]
+    digest = hashlib.sha256(str(Path(course, "gradebook.db").is_file()).encode())
+    for path in sorted([*files, Path(course, "nbgrader_config.py")]):
+        digest.update(f"{path.relative_to(course)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def leaks(source, version):

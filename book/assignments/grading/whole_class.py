@@ -23,7 +23,7 @@ def grade(folder, workers, no_sandbox=False, only=(None, None), again=False):
     if not sets:
         sys.exit(f"There is no problem set in {COURSE / 'source'}")
     found = wanted(submissions.find(folder, sets), *only)
-    versions.release(COURSE)
+    versions.release_changed(COURSE)
     for student, name in found if again else ():
         grader.forget(student, name)
     marked = by_hand.marked(found)
