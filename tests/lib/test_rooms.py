@@ -12,7 +12,7 @@ import lib
 # From below to above; rooms of one level do not import each other.
 LEVELS = [
     {"arguments", "records"}, {"pairs", "quadrature"}, {"kernels"}, {"networks"}, {"loss"},
-    {"students", "descent", "figures"}, {"fast"}, {"sweeps", "classroom"}, {"proofs"},
+    {"students", "descent", "figures"}, {"fast"}, {"sweeps", "classroom"}, {"proofs", "training"},
 ]  # fmt: skip
 OF_NAMED_TUPLES_AND_THE_SYSTEM = {"_replace", "_asdict", "_fields", "_exit"}
 MODULES = {

@@ -1,0 +1,197 @@
+"""Training on the exact loss or on fresh samples, and which minimum a student then flows to."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import erf
+
+from lib import kernels
+from lib.arguments import instance, whole_number
+from lib.descent.flow import gradient_flow
+from lib.loss import PopulationLoss
+from lib.networks import Network
+from lib.records import record
+from lib.students.recognition import identify
+
+_NUMBERS_AT_ONCE = 2**20  # sampled inputs, for which the generators are called
+
+
+@record
+class Fate(NamedTuple):
+    """Where gradient flow takes a student.
+
+    Attributes
+    ----------
+    kind : str
+        As `identify` names the end, or 'diverged' for a student that has left the numbers.
+    loss : float
+        There.
+    status : str
+        Of the flow.
+    """
+
+    kind: str
+    loss: float
+    status: str
+
+
+def train(L, students, optimiser, steps, rng=None, batch=None):
+    """Train students with the exact gradient of the loss, or with fresh samples at every step.
+
+    Parameters
+    ----------
+    L : PopulationLoss
+    students : Network, or sequence of Networks of one shape
+        Where training starts.
+    optimiser : GradientDescent or Adam
+    steps : int
+    rng : numpy.random.Generator, or a sequence of one for each student
+        Where the inputs come from; only with batch.
+    batch : int, optional
+        Inputs x ~ N(0, I) in each step, all new ones (one-pass training); unless given, the
+        gradient is exact.
+
+    Returns
+    -------
+    Network, or list of Networks
+        After the last step. A weight that is not finite is given back as such in no Network: a
+        student that diverges is None.
+
+    Raises
+    ------
+    ValueError
+        For arguments that are not these.
+
+    Examples
+    --------
+    >>> from lib.training import GradientDescent, train
+    >>> L = PopulationLoss(Network.orthonormal(3), kernels.erf)
+    >>> start = glorot(np.random.default_rng(0), 2, 3)
+    >>> L(train(L, start, GradientDescent(rate=0.1), steps=100)) < L(start)
+    True
+    """
+    instance("L", L, PopulationLoss)
+    single = isinstance(students, Network)
+    students = [students] if single else list(students)
+    W, a = (np.array(part) for part in zip(*map(L.weights, students), strict=True))
+    steps = whole_number("steps", steps, least=0)
+    if batch is None:
+        gradient = exact_gradients(L)
+    else:
+        rngs = [rng] * len(students) if isinstance(rng, np.random.Generator) else list(rng or ())
+        if len(rngs) != len(students):
+            raise ValueError(
+                f"rng must be a Generator, or one for each of {len(students)} students, got {rng!r}"
+            )
+        gradient = sampled_gradients(
+            L, inputs(rngs, whole_number("batch", batch, 1), W.shape[2], steps)
+        )
+    change_W, change_a = optimiser.changes(), optimiser.changes()
+    with np.errstate(all="ignore"):  # one that diverges does not cost the others
+        for _ in range(steps):
+            slope_W, slope_a = gradient(W, a)
+            W = W + change_W(slope_W)
+            a = a + change_a(slope_a)
+    finite = np.isfinite(W).all(axis=(1, 2)) & np.isfinite(a).all(axis=1)
+    trained = [Network(*pair) if fine else None for *pair, fine in zip(W, a, finite, strict=True)]
+    return trained[0] if single else trained
+
+
+def inputs(rngs, batch, d, steps):
+    """Fresh inputs (S, batch, d) for each of the steps, every student's from its own generator."""
+    at_once = max(1, _NUMBERS_AT_ONCE // (len(rngs) * batch * d))
+    for first in range(0, steps, at_once):
+        shape = min(at_once, steps - first), batch, d
+        yield from np.stack([rng.standard_normal(shape) for rng in rngs], axis=1)
+
+
+def exact_gradients(L):
+    """A function of W (S, n, d) and a (S, n) that returns the gradients dL/dW and dL/da."""
+    if L.kernel is kernels.erf:
+        return lambda W, a: erf_gradients(L.teacher, W, a)
+
+    def gradients(W, a):
+        each = [L.gradient(Network(*pair)) for pair in zip(W, a, strict=True)]
+        return np.array([g.W for g in each]), np.array([g.a for g in each])
+
+    return gradients
+
+
+def erf_gradients(teacher, W, a):
+    """The gradients of the erf loss at students W (S, n, d), a (S, n), as arrays of these shapes.
+
+    The same numbers as `PopulationLoss.gradient` gives, without its care for weights above 1e3.
+    """
+    V, b = teacher.W, teacher.a
+    p = np.einsum("sij,sij->si", W, W)
+    P, Q = 1.0 + p, 1.0 + np.einsum("ij,ij->i", V, V)
+    own = W @ W.swapaxes(1, 2)
+    cross = W @ V.T
+    own_scale = P[:, :, None] * P[:, None, :]
+    cross_scale = P[:, :, None] * Q
+    own_root = np.sqrt(own_scale - own**2)
+    cross_root = np.sqrt(cross_scale - cross**2)
+    output = _apply(np.arcsin(own / np.sqrt(own_scale)), a)
+    output -= np.arcsin(cross / np.sqrt(cross_scale)) @ b
+    norm_part = (_apply(own / own_root, a) - (cross / cross_root) @ b) / P
+    pull = (a[:, None, :] / own_root) @ W - (b / cross_root) @ V - norm_part[:, :, None] * W
+    return (4.0 / np.pi) * a[:, :, None] * pull, (4.0 / np.pi) * output
+
+
+def _apply(A, x):
+    return np.einsum("sij,sj->si", A, x)
+
+
+def sampled_gradients(L, batches):
+    """The same for the mean squared error on the next of some batches (S, B, d) of inputs."""
+    sigma, slope = _activation(L.kernel)
+    V, b = L.teacher.W, L.teacher.a
+
+    def gradients(W, a):
+        x = next(batches)
+        z = x @ W.swapaxes(1, 2)
+        activity = sigma(z)
+        error = np.einsum("sbi,si->sb", activity, a) - sigma(x @ V.T) @ b
+        error *= 2.0 / x.shape[1]
+        by_neuron = slope(z) * error[:, :, None]
+        slope_W = a[:, :, None] * (by_neuron.swapaxes(1, 2) @ x)
+        return slope_W, np.einsum("sbi,sb->si", activity, error)
+
+    return gradients
+
+
+def _activation(kernel):
+    if kernel is kernels.erf:
+        return (
+            lambda y: erf(np.sqrt(0.5) * y),
+            lambda y: np.sqrt(2.0 / np.pi) * np.exp(-0.5 * y**2),
+        )
+    if kernel is kernels.relu:
+        return lambda y: np.maximum(y, 0.0), lambda y: (y > 0.0).astype(float)
+    raise ValueError(f"L must be of erf or relu to train on samples, got {kernel!r}")
+
+
+def fate(L, student):
+    """Which critical point gradient flow reaches from a student: whose basin it is in.
+
+    Parameters
+    ----------
+    L : PopulationLoss
+    student : Network, or None for one that diverged
+
+    Returns
+    -------
+    Fate
+
+    Examples
+    --------
+    >>> from lib.training import fate
+    >>> L = PopulationLoss(Network.orthonormal(6, 7), kernels.erf)
+    >>> fate(L, glorot(np.random.default_rng(0), 3, 7)).kind
+    'copy-average'
+    """
+    if student is None:
+        return Fate("diverged", np.inf, "diverged")
+    flow = gradient_flow(L, student, progress=False)
+    kind = "channel" if flow.status == "channel" else identify(L, flow.student).kind
+    return Fate(kind, float(flow.losses[-1]), flow.status)
