@@ -1,17 +1,19 @@
 """Training on the exact loss or on fresh samples, and which minimum a student then flows to."""
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import erf
 
 from lib import kernels
-from lib.arguments import instance, whole_number
+from lib.arguments import LARGEST_WEIGHT, instance, whole_number
 from lib.descent.flow import gradient_flow
 from lib.loss import PopulationLoss
-from lib.networks import Network
+from lib.networks import Network, split
 from lib.records import record
 from lib.students.recognition import identify
+from lib.training.samples import EmpiricalLoss
 
 _NUMBERS_AT_ONCE = 2**20  # sampled inputs, for which the generators are called
 
@@ -40,7 +42,7 @@ def train(L, students, optimiser, steps, rng=None, batch=None):
 
     Parameters
     ----------
-    L : PopulationLoss
+    L : PopulationLoss or EmpiricalLoss
     students : Network, or sequence of Networks of one shape
         Where training starts.
     optimiser : GradientDescent or Adam
@@ -48,14 +50,14 @@ def train(L, students, optimiser, steps, rng=None, batch=None):
     rng : numpy.random.Generator, or a sequence of one for each student
         Where the inputs come from; only with batch.
     batch : int, optional
-        Inputs x ~ N(0, I) in each step, all new ones (one-pass training); unless given, the
-        gradient is exact.
+        Inputs in each step: new ones, x ~ N(0, I) (one-pass training), under a PopulationLoss, or
+        drawn from the data with replacement under an EmpiricalLoss. Unless given, the gradient is
+        that of L.
 
     Returns
     -------
     Network, or list of Networks
-        After the last step. A weight that is not finite is given back as such in no Network: a
-        student that diverges is None.
+        After the last step. A student with a weight above 1e30, or none, is None.
 
     Raises
     ------
@@ -70,39 +72,48 @@ def train(L, students, optimiser, steps, rng=None, batch=None):
     >>> L(train(L, start, GradientDescent(rate=0.1), steps=100)) < L(start)
     True
     """
-    instance("L", L, PopulationLoss)
+    if not isinstance(L, EmpiricalLoss):
+        instance("L", L, PopulationLoss)
     single = isinstance(students, Network)
     students = [students] if single else list(students)
     W, a = (np.array(part) for part in zip(*map(L.weights, students), strict=True))
     steps = whole_number("steps", steps, least=0)
-    if batch is None:
-        gradient = exact_gradients(L)
-    else:
+    if batch is not None:
+        batch = whole_number("batch", batch, least=1)
         rngs = [rng] * len(students) if isinstance(rng, np.random.Generator) else list(rng or ())
         if len(rngs) != len(students):
             raise ValueError(
                 f"rng must be a Generator, or one for each of {len(students)} students, got {rng!r}"
             )
-        gradient = sampled_gradients(
-            L, inputs(rngs, whole_number("batch", batch, 1), W.shape[2], steps)
-        )
+        gradient = sampled_gradients(L, inputs(L, rngs, batch, steps))
+    elif isinstance(L, EmpiricalLoss):
+        gradient = sampled_gradients(L, itertools.repeat(L.x[None]))
+    else:
+        gradient = exact_gradients(L)
     change_W, change_a = optimiser.changes(), optimiser.changes()
     with np.errstate(all="ignore"):  # one that diverges does not cost the others
         for _ in range(steps):
             slope_W, slope_a = gradient(W, a)
             W = W + change_W(slope_W)
             a = a + change_a(slope_a)
-    finite = np.isfinite(W).all(axis=(1, 2)) & np.isfinite(a).all(axis=1)
-    trained = [Network(*pair) if fine else None for *pair, fine in zip(W, a, finite, strict=True)]
+    fine = (np.abs(W).max(axis=(1, 2)) <= LARGEST_WEIGHT) & (
+        np.abs(a).max(axis=1) <= LARGEST_WEIGHT
+    )
+    trained = [Network(*pair) if ok else None for *pair, ok in zip(W, a, fine, strict=True)]
     return trained[0] if single else trained
 
 
-def inputs(rngs, batch, d, steps):
-    """Fresh inputs (S, batch, d) for each of the steps, every student's from its own generator."""
+def inputs(L, rngs, batch, steps):
+    """Inputs (S, batch, d) for each of the steps, every student's from its own generator."""
+    d = L.teacher.d
     at_once = max(1, _NUMBERS_AT_ONCE // (len(rngs) * batch * d))
     for first in range(0, steps, at_once):
-        shape = min(at_once, steps - first), batch, d
-        yield from np.stack([rng.standard_normal(shape) for rng in rngs], axis=1)
+        shape = min(at_once, steps - first), batch
+        if isinstance(L, EmpiricalLoss):
+            chosen = np.stack([rng.integers(len(L.x), size=shape) for rng in rngs], axis=1)
+            yield from L.x[chosen]
+        else:
+            yield from np.stack([rng.standard_normal((*shape, d)) for rng in rngs], axis=1)
 
 
 def exact_gradients(L):
@@ -111,8 +122,8 @@ def exact_gradients(L):
         return lambda W, a: erf_gradients(L.teacher, W, a)
 
     def gradients(W, a):
-        each = [L.gradient(Network(*pair)) for pair in zip(W, a, strict=True)]
-        return np.array([g.W for g in each]), np.array([g.a for g in each])
+        each = [L.value_and_gradient(*pair)[1] for pair in zip(W, a, strict=True)]
+        return split(np.array(each), *W.shape[1:])
 
     return gradients
 

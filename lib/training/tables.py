@@ -2,8 +2,8 @@
 
     python -m lib.training book/data/running
 
-makes training_fates.csv, training_early.csv and training_escapes.csv in that folder. Rows are
-appended as they are finished, and the same command again continues where it was stopped.
+makes training_fates.csv, training_early.csv, training_escapes.csv and training_samples.csv there.
+Rows are appended as they are finished, and the same command again continues where it was stopped.
 """
 
 import csv
@@ -28,6 +28,7 @@ from lib.students.perturbed import perturbed_copies
 from lib.sweeps.processes import local_processes
 from lib.training.loop import fate, train
 from lib.training.optimisers import Adam, GradientDescent
+from lib.training.samples import EmpiricalLoss, nearest_minimum
 
 SIZES = (8, 6), (9, 7), (12, 9), (20, 13)  # (k, n), where both minima are found
 SCALES = tuple(2.0**power for power in range(-5, 3))
@@ -136,10 +137,7 @@ def escape_rows(k, n, minimum, rate, batch, seeds):
     steps 0: never, up to the last of the checkpoints. Looked at by a flow at each checkpoint.
     """
     L = exact_loss(k)
-    if minimum == "copy-average":
-        at = copy_average([1] * (n - 1) + [k - n + 1], k + 1)
-    else:
-        at = perturbed_copies(kernels.erf, k, n, k + 1)
+    at = minimum_of(minimum, k, n)
     rngs = [np.random.default_rng([k, n, seed, 2]) for seed in seeds]
     staying, left, before = dict(enumerate([at] * len(seeds))), {}, 0
     for checkpoint in CHECKPOINTS:
@@ -158,6 +156,40 @@ def escape_rows(k, n, minimum, rate, batch, seeds):
         (k, n, minimum, rate, batch, seed, *left.get(i, (0, minimum)))
         for i, seed in enumerate(seeds)
     ]
+
+
+RATIOS = 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 512, 1024  # N / d
+
+
+def minimum_of(name, k, n):
+    """One of the two minima, in d = k + 1 dimensions, by the name that `identify` gives it."""
+    if name == "copy-average":
+        return copy_average([1] * (n - 1) + [k - n + 1], k + 1)
+    return perturbed_copies(kernels.erf, k, n, k + 1)
+
+
+def sample_rows(k, n, start, ratio, seeds):
+    """Where Newton's method on an empirical loss with N = ratio d inputs goes from a student.
+
+    start: 'copy-average', 'perturbed-copies', or 'adam': a Glorot student that Adam trained on
+    batches of at most 100 of the N inputs. test_loss is the exact loss at the end.
+    """
+    L, rows = exact_loss(k), []
+    for seed in seeds:
+        x = np.random.default_rng([k, n, ratio, seed, 3]).standard_normal((ratio * (k + 1), k + 1))
+        data = EmpiricalLoss(L.teacher, x)
+        if start == "adam":
+            rng = np.random.default_rng([k, n, ratio, seed, 4])
+            student = train(
+                data, Start(k, n).student(seed), Adam(0.01), 3000, rng, min(100, len(x))
+            )
+        else:
+            student = minimum_of(start, k, n)
+        found = nearest_minimum(data, student)
+        numbers = data(found.student), L(found.student), found.gradient, found.smallest_eigenvalue
+        kind = fate(L, found.student).kind
+        rows.append((k, n, start, ratio, seed, *(f"{x:.6g}" for x in numbers), kind))
+    return rows
 
 
 def _groups(seeds):
@@ -183,7 +215,7 @@ def trainings():
 
 
 def plans(smaller=1):
-    """The three tables; `smaller` divides the number of seeds."""
+    """The four tables; `smaller` divides the number of seeds."""
     fates = []
     for size in SIZES:
         for scales in itertools.product(SCALES, SCALES):
@@ -218,6 +250,13 @@ def plans(smaller=1):
         for rate, batch in itertools.product((0.005, 0.01, 0.02, 0.05, 0.1), (1, 10))
         for group in _groups(max(2, 20 // smaller))
     ]
+    samples = [
+        (k, n, start, ratio, group)
+        for k, n in ((8, 6), (12, 9))
+        for ratio in reversed(RATIOS)
+        for start in ("copy-average", "perturbed-copies", "adam")
+        for group in _groups(max(2, 20 // smaller))
+    ]
     end = ("seed", "kind", "loss")
     return [
         Plan("training_fates.csv", Start._fields + Training._fields + end, fate_jobs, fate_rows),
@@ -232,6 +271,23 @@ def plans(smaller=1):
             ("k", "n", "minimum", "rate", "batch", "seed", "steps", "kind"),
             escapes,
             escape_rows,
+        ),
+        Plan(
+            "training_samples.csv",
+            (
+                "k",
+                "n",
+                "start",
+                "ratio",
+                "seed",
+                "training_loss",
+                "test_loss",
+                "gradient",
+                "smallest_eigenvalue",
+                "kind",
+            ),
+            samples,
+            sample_rows,
         ),
     ]
 
