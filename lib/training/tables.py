@@ -26,6 +26,7 @@ from lib.pairs import squared_norms
 from lib.students.averaging import copy_average
 from lib.students.perturbed import perturbed_copies
 from lib.sweeps.processes import local_processes
+from lib.sweeps.table import data_file
 from lib.training.loop import fate, train
 from lib.training.optimisers import Adam, GradientDescent
 from lib.training.samples import EmpiricalLoss, nearest_minimum
@@ -190,6 +191,36 @@ def sample_rows(k, n, start, ratio, seeds):
         kind = fate(L, found.student).kind
         rows.append((k, n, start, ratio, seed, *(f"{x:.6g}" for x in numbers), kind))
     return rows
+
+
+def load_training(name):
+    """A table of the chapter on training.
+
+    Parameters
+    ----------
+    name : {'fates', 'early', 'escapes', 'samples'}
+
+    Returns
+    -------
+    structured array
+        With a field for each column.
+
+    Raises
+    ------
+    ValueError
+        For another name.
+
+    Examples
+    --------
+    >>> from lib.training import load_training
+    >>> table = load_training("fates")
+    >>> sorted(set(table["optimiser"]))
+    ['adam', 'flow', 'gradient descent', 'momentum']
+    """
+    path = data_file(f"training_{name}.csv")
+    return np.genfromtxt(
+        path, delimiter=",", names=True, skip_header=1, dtype=None, encoding="utf-8"
+    )
 
 
 def _groups(seeds):
