@@ -283,7 +283,7 @@ def plans(smaller=1):
     ]
     samples = [
         (k, n, start, ratio, group)
-        for k, n in ((9, 7), (12, 9))
+        for k, n in ((8, 6), (12, 9))
         for ratio in reversed(RATIOS)
         for start in ("copy-average", "perturbed-copies", "adam")
         for group in _groups(max(2, 20 // smaller))
