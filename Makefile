@@ -45,7 +45,7 @@ endif
 endif
 endif
 
-.PHONY: help book lab pdf lite slides figures links test test-all chapters portable notebooks assignments handout collect grade export classroom mutants bench sweep sweeps proofs clean
+.PHONY: help book lab pdf lite slides figures links test test-all chapters portable notebooks assignments handout collect grade export classroom mutants bench sweep sweeps proofs training clean
 .PHONY: .writable
 
 # $(call timed,command): run it and say how long it took.
@@ -169,6 +169,12 @@ proofs: .venv/.installed-proofs  ## prove again what the book says of perturbed 
 	mkdir -p book/data/running
 	$(BIN)/python -m lib.proofs book/data/running
 	mv book/data/running/proofs_*.csv book/data/
+
+# Interrupted, it goes on where it stopped; the committed tables are replaced when the new ones are whole.
+training: .venv/.installed-fast  ## train the students of the chapter on training again, into book/data (half an hour)
+	mkdir -p book/data/running
+	$(BIN)/python -m lib.training book/data/running
+	mv book/data/running/training_*.csv book/data/
 
 clean:  ## remove the built book and the environment
 	rm -rf .venv _build

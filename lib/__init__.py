@@ -16,9 +16,10 @@ built on the core:
     sweeps     flows from many starts, and their tables; `python -m lib.sweeps`
     classroom  checks that problem sets call, figures to move by hand, another package's results
     proofs     what interval arithmetic proves; `python -m lib.proofs`, needs python-flint
+    training   finite steps, Adam, samples, and the minimum that follows; `python -m lib.training`
 
 Imports go one way: the core, then students and descent, which do not know of each other, then
-fast, then sweeps and classroom, then proofs. What one module takes from another is public.
+fast, then sweeps and classroom, then proofs and training. What one module takes from another is public.
 
 A kernel offers, at arrays of pairs, `value_at`, `jet_at` and `hessian_at`, and of itself `sigma`,
 `noise` and `homogeneous`: see `kernels.Kernel`. A loss offers, at plain weights,

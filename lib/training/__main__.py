@@ -6,15 +6,17 @@ from pathlib import Path
 from lib.training.tables import make
 
 
-def main(arguments=None):
-    command = argparse.ArgumentParser(
-        prog="python -m lib.training", description="The tables of the chapter on training."
-    )
+def parser():
+    about = "The tables of the chapter on training; what is there already is not made again."
+    command = argparse.ArgumentParser(prog="python -m lib.training", description=about)
     command.add_argument("folder", type=Path, help="where the tables are, or will be")
-    command.add_argument(
-        "--smaller", type=int, default=1, help="a part of the seeds only (default: 1, all)"
-    )
-    options = command.parse_args(arguments)
+    part = "divide the number of seeds by this, for a quick look (default: %(default)s)"
+    command.add_argument("--smaller", type=int, default=1, help=part)
+    return command
+
+
+def main(arguments=None):
+    options = parser().parse_args(arguments)
     make(options.folder, options.smaller)
 
 

@@ -30,6 +30,13 @@ class Fate(NamedTuple):
         There.
     status : str
         Of the flow.
+
+    Examples
+    --------
+    >>> from lib.training import fate
+    >>> L = PopulationLoss(Network.orthonormal(6, 7), kernels.erf)
+    >>> fate(L, copy_average([1, 1, 4], 7))[::2]
+    ('copy-average', 'converged')
     """
 
     kind: str

@@ -30,6 +30,14 @@ class MeanStep(NamedTuple):
         Of those with the teacher neurons.
     a : ndarray (n,)
         Of the outgoing weights.
+
+    Examples
+    --------
+    >>> from lib.training import mean_step
+    >>> L = PopulationLoss(Network.orthonormal(3), kernels.erf)
+    >>> step = mean_step(L, Network.orthonormal(3), rate=0.1)  # no error, no noise
+    >>> max(float(np.abs(change).max()) for change in step) < 1e-12
+    True
     """
 
     Q: np.ndarray

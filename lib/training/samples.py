@@ -122,6 +122,17 @@ class NearestMinimum(NamedTuple):
         Largest component of the gradient there.
     smallest_eigenvalue : float
         Of the Hessian there.
+
+    Examples
+    --------
+    Fewer inputs than weights can be fitted in more than one way:
+
+    >>> from lib.training import EmpiricalLoss, nearest_minimum
+    >>> x = np.random.default_rng(0).standard_normal((8, 3))
+    >>> data = EmpiricalLoss(Network.orthonormal(3), x)
+    >>> found = nearest_minimum(data, copy_average([1, 1, 1]) * 0.9)
+    >>> data(found.student) < 1e-20, found.strict
+    (True, False)
     """
 
     student: Network
