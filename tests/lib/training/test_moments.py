@@ -29,6 +29,20 @@ def test_four_point_integrals_by_quadrature():
     assert np.abs(four_point(U @ U.T, 2) - expected).max() < 1e-10
 
 
+def test_mean_step_in_the_plane_by_quadrature():
+    """Q after a step of one input, with the factor |x|^2, by a rule of 100 x 100 nodes."""
+    loss = PopulationLoss(Network([[0.8, 0.3], [-0.5, 1.1]], [1.0, -2.0]), kernels.erf)
+    student, rate = Network([[0.4, -0.9], [1.0, 0.2]], [1.5, 0.7]), 0.3
+    nodes, weights = np.polynomial.hermite_e.hermegauss(100)
+    weights = np.outer(weights, weights).ravel() / weights.sum() ** 2
+    x = np.stack(np.meshgrid(nodes, nodes), axis=-1).reshape(-1, 2)
+    sigma, slope = activations(x @ student.W.T)
+    error = sigma @ student.a - loss.teacher(x, kernels.erf)
+    W = student.W - rate * 2 * (error[:, None] * slope * student.a)[:, :, None] * x[:, None]
+    expected = np.einsum("x,xid,xjd->ij", weights, W, W) - student.W @ student.W.T
+    assert np.abs(mean_step(loss, student, rate).Q - expected).max() < 1e-10
+
+
 @pytest.mark.parametrize("batch", [1, 3])
 def test_mean_step_is_the_mean_of_steps(batch):
     """Changes of Q, R and a in 200 000 single steps: within 5 standard errors of each entry."""
