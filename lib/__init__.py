@@ -19,7 +19,8 @@ built on the core:
     training   finite steps, Adam, samples, and the minimum that follows; `python -m lib.training`
 
 Imports go one way: the core, then students and descent, which do not know of each other, then
-fast, then sweeps and classroom, then proofs and training. What one module takes from another is public.
+fast, then sweeps and classroom, then proofs and training. What one module takes from another is
+public.
 
 A kernel offers, at arrays of pairs, `value_at`, `jet_at` and `hessian_at`, and of itself `sigma`,
 `noise` and `homogeneous`: see `kernels.Kernel`. A loss offers, at plain weights,
