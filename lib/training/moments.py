@@ -78,7 +78,7 @@ def mean_step(L, student, rate, batch=1):
     if instance("L", L, PopulationLoss).kernel is not kernels.erf:
         raise ValueError(f"L must be of kernels.erf, got {L.kernel!r}")
     W, a = L.weights(student)
-    rate, batch = real("rate", rate, 0.0), whole_number("batch", batch, 1)
+    rate, batch = real("rate", rate, 0.0, 1e3), whole_number("batch", batch, 1)
     gradient = L.gradient(student)
     V, b = L.teacher.W, L.teacher.a
     U, c = np.vstack((W, V)), np.concatenate((a, -b))
