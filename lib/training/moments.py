@@ -64,8 +64,9 @@ def mean_step(L, student, rate, batch=1):
     Notes
     -----
     Saad and Solla, On-line learning in soft committee machines, Phys. Rev. E 52 (1995), 4225-4243,
-    take ``|x|^2 = d``, the limit of many dimensions; here its correlation with the error is kept, as
-    ``E[|x|^2 F] = d E[F] + 2 dE_c[F]/dc`` at c = 1, E_c being the mean over inputs of variance c.
+    take ``|x|^2 = d``, the limit of many dimensions; here its correlation with the error is kept,
+    as ``E[|x|^2 F] = d E[F] + 2 dE_c[F]/dc`` at c = 1, E_c being the mean over inputs of variance
+    c.
 
     Examples
     --------

@@ -52,7 +52,7 @@ def test_claims_can_be_chosen_by_their_status(look, address, width):
 
 
 def test_proofs_and_checks_stand_in_one_row(look):
-    """Each fold of a chapter is a button of a row, opened by key, by link and for print; without scripts it is a bar."""
+    """Each fold is a button of a row, opened by key, by link and for print; without scripts it is a bar."""
     bars = "article section > .cell > details.hide, article section > .admonition.dropdown:not(.solution)"
     chapter = built_book.page("book/optimal_copy_average")
     plain = look(chapter, java_script_enabled=False)

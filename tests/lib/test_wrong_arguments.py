@@ -1,4 +1,4 @@
-"""Every public function with every argument of every wrong kind: a ValueError that says what must be, or an answer."""
+"""Public functions with arguments of every wrong kind: a ValueError that says what must be, or an answer."""
 
 import concurrent.futures
 import re
@@ -111,7 +111,15 @@ CALLS = {
 # Of these no argument can be wrong, or it is a function of the user's whose own errors are to be seen.
 WITHOUT = {"use_style", "compile_apart", "prove", "enclose_boundaries", "prove_best_of_projections"}
 THEIRS = {"callback", "loss", "gradient", "kernel", "activation", "init", "f"}
-CASES = [(function, name) for function, right in CALLS.items() for name in right]
+# Given by the author of a problem set or of a figure, who sees the error where it arises.
+AUTHORS = {
+    checks.network: {"n", "d"}, checks.mean_is: {"samples"}, checks.kernel_matches: {"activation"},
+    checks.gradient_matches: {"rtol", "at"}, checks.close: {"rtol", "atol"}, checks.array: {"shape"},
+    figures.roles: {"weights"}, figures.places: {"weights", "radii"},
+    figures.draw_student: {"ax", "neuron_roles", "spacing"},
+    lib.sweep: {"widths", "gradient_tol"},  # some of the wrong ones are right, and take long: see test_run.py
+}  # fmt: skip
+CASES = [(f, name) for f, right in CALLS.items() for name in right if name not in AUTHORS.get(f, ())]
 
 
 def test_every_public_function_is_here():
@@ -140,7 +148,7 @@ def test_wrong_arguments_are_named(function, name):
         except AssertionError as refusal:
             says = str(refusal)
             assert function.__module__ == checks.__name__ and len(says) < 600, (value, says)
-            assert "must" in says or "expected" in says or "yours" in says, (value, says)
+            assert any(word in says for word in ("must", "expected", "yours", "answered")), (value, says)
         except ValueError as refusal:
             assert " must " in str(refusal) and len(str(refusal)) < 600, (value, str(refusal))
         except FileNotFoundError:
