@@ -214,7 +214,7 @@ def load_training(name):
     --------
     >>> from lib.training import load_training
     >>> table = load_training("fates")
-    >>> sorted(set(table["optimiser"].tolist()))
+    >>> sorted(set(table["optimiser"]))
     ['adam', 'flow', 'gradient descent', 'momentum']
     """
     path = data_file(f"training_{name}.csv")
@@ -283,7 +283,7 @@ def plans(smaller=1):
     ]
     samples = [
         (k, n, start, ratio, group)
-        for k, n in SIZES[:1]
+        for k, n in ((8, 6), (12, 9))
         for ratio in reversed(RATIOS)
         for start in ("copy-average", "perturbed-copies", "adam")
         for group in _groups(max(2, 20 // smaller))
@@ -371,7 +371,7 @@ def _lines(path, columns):
 
 def _replace(path, columns, lines):
     fresh = path.with_name(path.name + ".new")
-    head = f"# python -m lib.training; Python {platform.python_version()}, NumPy {np.__version__}\n"
+    head = f"# lib.training, Python {platform.python_version()}, NumPy {np.__version__}\n"
     rows = sorted(lines, key=lambda line: [_sortable(entry) for entry in line.strip().split(",")])
     fresh.write_text(head + _line(columns) + "".join(rows), "utf-8", newline="")
     os.replace(fresh, path)
