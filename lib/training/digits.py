@@ -92,6 +92,8 @@ def load_digits(d=20, seed=0):
     images, labels = images[order], labels[order]
     centre, mean = images[:_TRAINING].mean(axis=0), labels[:_TRAINING].mean()
     _, values, directions = np.linalg.svd(images[:_TRAINING] - centre, full_matrices=False)
+    cubes = (directions[:d] ** 3).sum(axis=1, keepdims=True)
+    directions[:d] *= np.sign(cubes)  # the signs of singular vectors differ between processors
     x = (images - centre) @ (directions[:d].T * (np.sqrt(_TRAINING) / values[:d]))
     y = labels - mean
     return Digits(x[:_TRAINING], y[:_TRAINING], x[_TRAINING:], y[_TRAINING:], float(mean))

@@ -134,10 +134,13 @@ def eliminated(L, n):
 def copies_and_rest(L, n):
     """n groups: the strongest alone, the others in one, or in one for each sign under relu."""
     _, _, sign = _masses(L)
-    alone = max(0, n - len(set(sign.tolist())))
-    others = np.setdiff1d(np.arange(L.teacher.n), strongest(L, alone))
-    rest = [others[sign[others] == s].tolist() for s in (1.0, -1.0)]
-    return [[j] for j in strongest(L, alone)] + [group for group in rest if group]
+    for alone in (n - 1, max(0, n - 2)):
+        others = np.setdiff1d(np.arange(L.teacher.n), strongest(L, alone))
+        rest = [others[sign[others] == s].tolist() for s in (1.0, -1.0)]
+        groups = [[j] for j in strongest(L, alone)] + [group for group in rest if group]
+        if len(groups) == n:
+            break
+    return groups
 
 
 def cluster_groups(L, n):
