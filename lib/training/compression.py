@@ -55,7 +55,13 @@ def trained_teacher(kernel, seed):
 
 
 def load_teacher(name, seed):
-    """One of the trained networks of the book: for name 'erf' or 'relu', and seed 0 to 9.
+    """One of the trained networks of the book.
+
+    Parameters
+    ----------
+    name : {'erf', 'relu'}
+    seed : int
+        0 to 9, of the split of the digits and of the initialisation.
 
     Returns
     -------

@@ -33,6 +33,12 @@ class Digits(NamedTuple):
         By the same map, which is made of training images alone.
     mean : float
         What was subtracted from the labels.
+
+    Examples
+    --------
+    >>> from lib.training import load_digits
+    >>> load_digits(d=5).x_test.shape
+    (597, 5)
     """
 
     x: np.ndarray
@@ -43,6 +49,15 @@ class Digits(NamedTuple):
 
     def test_error(self, network, kernel):
         """The fraction of test images that a network puts on the wrong side.
+
+        Parameters
+        ----------
+        network : Network (n, d)
+        kernel : kernels.Kernel
+
+        Returns
+        -------
+        float
 
         Examples
         --------

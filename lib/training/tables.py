@@ -214,7 +214,7 @@ def load_training(name):
     --------
     >>> from lib.training import load_training
     >>> table = load_training("fates")
-    >>> sorted(set(table["optimiser"]))
+    >>> sorted(set(table["optimiser"].tolist()))
     ['adam', 'flow', 'gradient descent', 'momentum']
     """
     path = data_file(f"training_{name}.csv")
@@ -283,7 +283,7 @@ def plans(smaller=1):
     ]
     samples = [
         (k, n, start, ratio, group)
-        for k, n in ((8, 6), (12, 9))
+        for k, n in SIZES[:1]
         for ratio in reversed(RATIOS)
         for start in ("copy-average", "perturbed-copies", "adam")
         for group in _groups(max(2, 20 // smaller))
