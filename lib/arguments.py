@@ -3,6 +3,8 @@
 import functools
 import inspect
 import numbers
+import os
+import pathlib
 import reprlib
 
 import numpy as np
@@ -16,7 +18,8 @@ LARGEST_WEIGHT = 1e30
 # What to type where an argument is of another type.
 _FOR_EXAMPLE = {
     "Generator": "np.random.default_rng(0) is one",
-    "Kernel": "kernels.erf is one, as are relu, gelu, tanh, sigmoid and softplus",
+    "Kernel": "kernels.erf is one, as are relu, gelu, tanh, sigmoid, softplus, sin and quadratic; "
+    "kernels.Kernel.from_activation(f) makes one of your own",
     "Network": "Network(W, a) is one",
     "PopulationLoss": "PopulationLoss(teacher, kernels.erf) is one",
 }
@@ -30,6 +33,12 @@ _WHAT_IT_IS = {
     "U": "text: np.array({name}, dtype=float) reads numbers from it",
     "S": "bytes: np.array({name}, dtype=float) reads numbers from them",
 }
+
+
+class OutOfRange(ValueError):
+    """Vectors longer than those for which a kernel was integrated."""
+
+
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
 
@@ -161,10 +170,41 @@ def instance(name, value, kind):
     if not isinstance(value, kind):
         kinds = (kind,) if isinstance(kind, type) else kind
         expected = " or ".join(each.__name__ for each in kinds)
-        hint = _FOR_EXAMPLE.get(kinds[0].__name__)
-        hint = f": {hint}" if hint else ""
-        raise ValueError(f"{name} must be a {expected}, got {shown(value)}{hint}")
+        raise ValueError(f"{name} must be a {expected}, got {shown(value)}{_hint(kinds[0])}")
     return value
+
+
+def _hint(kind):
+    hint = _FOR_EXAMPLE.get(kind.__name__)
+    return f": {hint}" if hint else ""
+
+
+def neurons(k, n, least=1, most=LARGEST_INTEGER):
+    """k and n as ints with least <= n <= k, teacher and student neurons.
+
+    >>> from lib.arguments import neurons
+    >>> neurons(3, 5)
+    Traceback (most recent call last):
+    ValueError: n must be at most k = 3, got 5
+    """
+    n, k = integer("n", n, least), integer("k", k, least=1, most=most)
+    if n > k:
+        raise ValueError(f"n must be at most k = {shown(k)}, got {n}")
+    return k, n
+
+
+def function(name, value, call):
+    """`value` if it can be called. call: what it is, such as 'f(x) of an array'."""
+    if not callable(value):
+        raise ValueError(f"{name} must be a function {call}, got {shown(value)}")
+    return value
+
+
+def file_name(name, value):
+    """`value` as a pathlib.Path; numbers, which `open` would take for open files, are refused."""
+    if not isinstance(value, (str, os.PathLike)) or not str(value) or "\0" in str(value):
+        raise ValueError(f"{name} must be the name of a file, got {shown(value)}")
+    return pathlib.Path(value)
 
 
 def real(name, value, least, most=np.inf):
@@ -181,8 +221,9 @@ def real(name, value, least, most=np.inf):
 
 
 def first_argument(name, kind, call):
-    """A decorator: what is called with another first argument, or with arguments that it does not
-    have, says how to call it. kind: a class or a tuple of classes, of which the first is named.
+    """A decorator: a function or __init__ called with another first argument, or with arguments
+    that it does not have, says how to call it. kind: a class or a tuple of classes, of which the
+    first is named.
 
     >>> from lib.arguments import first_argument
     >>> double = first_argument("x", float, "double(1.5)")(lambda x: 2 * x)
@@ -194,14 +235,15 @@ def first_argument(name, kind, call):
 
     def decorate(function):
         signature = inspect.signature(function)
+        place = list(signature.parameters).index(name)
 
         @functools.wraps(function)
         def checked(*arguments, **options):
-            given = arguments[0] if arguments else options.get(name)
+            given = arguments[place] if len(arguments) > place else options.get(name)
             if not isinstance(given, kinds):
                 raise ValueError(
                     f"{name} must be a {kinds[0].__name__} and come first, as in {call}, "
-                    f"got {shown(given)}"
+                    f"got {shown(given)}{_hint(kinds[0])}"
                 )
             try:
                 signature.bind(*arguments, **options)

@@ -30,7 +30,7 @@ import weakref
 import numpy as np
 from scipy import special
 
-from lib.arguments import LARGEST_WEIGHT, finite_array, instance, real, shown
+from lib.arguments import LARGEST_WEIGHT, finite_array, function, instance, real
 from lib.pairs import Pairs, from_entries
 from lib.quadrature import Expectation, Series
 
@@ -743,8 +743,7 @@ def _checked(s, p, q):
 
 
 def _refuse_unless_elementwise(f):
-    if not callable(f):
-        raise ValueError(f"f must be a function of arrays, got {shown(f)}")
+    function("f", f, "of arrays")
     y = np.array([[-1.3, -0.2, 0.4], [0.9, 1.7, 2.6]])
     hint = "np.vectorize(f) acts elementwise"
     try:

@@ -11,7 +11,7 @@ Arrays are n x n, n x k and n x d only; nothing of size n x k x d is ever formed
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from lib.arguments import LARGEST_WEIGHT, instance, whole_number
+from lib.arguments import LARGEST_WEIGHT, first_argument, instance, whole_number
 from lib.kernels import Kernel
 from lib.networks import Network, split
 from lib.pairs import among, between
@@ -52,8 +52,9 @@ class PopulationLoss:
     True
     """
 
+    @first_argument("teacher", Network, "PopulationLoss(teacher, kernels.erf)")
     def __init__(self, teacher, kernel):
-        self.teacher = instance("teacher", teacher, Network)
+        self.teacher = teacher
         self.kernel = instance("kernel", kernel, Kernel)
         self._refuse_extremes("teacher", teacher)
         V, b = teacher.W, teacher.a
@@ -290,7 +291,7 @@ class PopulationLoss:
             )
 
     def smooth_weights(self, student):
-        """The same; raises ValueError where the loss has no Hessian."""
+        """The student's W and a; raises ValueError where the loss has no Hessian."""
         W, a = self.weights(student)
         self._refuse_kinks(~W.any(axis=1))
         return W, a

@@ -6,7 +6,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from lib.arguments import finite_array, instance, integer, real
+from lib.arguments import file_name, finite_array, instance, integer, real, shown
 from lib.kernels import Kernel
 
 _LARGEST = sys.float_info.max
@@ -32,7 +32,9 @@ class Network:
     Networks of one shape are points of a vector space, and gradients, which have the same type,
     its tangent vectors: ``+``, ``-``, and ``*`` and ``/`` with a number act on all weights, so that
     ``student - 0.1 * L.gradient(student)`` is a step of gradient descent. It is not the functions
-    that are added. Two networks are equal where all weights are, and equal ones have one hash.
+    that are added. ``sum(networks)`` works, too. An array is no factor: which weights it scales is
+    written out, as in ``Network(c[:, None] * student.W, student.a)``. Two networks are equal where
+    all weights are, and equal ones have one hash.
 
     Examples
     --------
@@ -84,15 +86,17 @@ class Network:
 
     def __add__(self, other):
         if not isinstance(other, Network):
-            return NotImplemented
+            raise TypeError(f"a Network is added to one of its shape alone, got {shown(other)}")
         if self.W.shape != other.W.shape:
             raise ValueError(f"networks to add must have one shape, got {self!r} and {other!r}")
         with np.errstate(over="ignore"):  # what is infinite is refused
             return Network(self.W + other.W, self.a + other.a)
 
+    def __radd__(self, other):  # sum(networks) begins with 0
+        return self if isinstance(other, int) and other == 0 else self + other
+
     def __mul__(self, factor):
-        if not isinstance(factor, numbers.Real):
-            return NotImplemented
+        self._refuse_but_numbers("factor", factor)
         factor = real("factor", factor, -_LARGEST, _LARGEST)
         with np.errstate(over="ignore"):
             return Network(factor * self.W, factor * self.a)
@@ -100,8 +104,7 @@ class Network:
     __rmul__ = __mul__
 
     def __truediv__(self, divisor):
-        if not isinstance(divisor, numbers.Real):
-            return NotImplemented
+        self._refuse_but_numbers("divisor", divisor)
         divisor = real("divisor", divisor, -_LARGEST, _LARGEST)
         if divisor == 0.0:
             raise ValueError("divisor must not be 0, got 0")
@@ -112,7 +115,15 @@ class Network:
         return -1.0 * self
 
     def __sub__(self, other):
-        return self + -other if isinstance(other, Network) else NotImplemented
+        return self + (-other if isinstance(other, Network) else other)
+
+    @staticmethod
+    def _refuse_but_numbers(name, value):
+        if not isinstance(value, numbers.Real):
+            raise TypeError(
+                f"{name} of a Network must be one number, for all of W and a, got {shown(value)}: "
+                "Network(W, a) makes one of any other weights"
+            )
 
     @classmethod
     def orthonormal(cls, k, d=None):
@@ -240,7 +251,7 @@ class Network:
         ...     Network.load(f"{folder}/student.npz") == student
         True
         """
-        with open(path, "wb") as file:
+        with open(file_name("path", path), "wb") as file:
             np.savez(file, W=self.W, a=self.a)
 
     @classmethod
@@ -259,6 +270,8 @@ class Network:
         ------
         ValueError
             For a file that holds anything else than W and a.
+        OSError
+            Where there is no such file.
 
         Examples
         --------
@@ -269,11 +282,13 @@ class Network:
         array([[1., 0., 0.],
                [0., 1., 0.]])
         """
-        wrong = f"path must be a file of Network.save, with arrays W and a alone, got {path}"
-        with open(path, "rb") as file:
+        wrong = f"path must be a file of Network.save, with arrays W and a alone, got {shown(path)}"
+        with open(file_name("path", path), "rb") as file:
+            if not file.read(2) == b"PK":  # as every .npz begins
+                raise ValueError(f"{wrong}, which is no .npz file")
+            file.seek(0)
             try:
-                found = np.load(file, allow_pickle=False)
-                arrays = dict(found) if isinstance(found, np.lib.npyio.NpzFile) else {}
+                arrays = dict(np.load(file, allow_pickle=False))
             except (ValueError, EOFError, OSError, BadZipFile) as error:
                 raise ValueError(f"{wrong}: {error}") from None
         if set(arrays) != {"W", "a"}:

@@ -21,6 +21,8 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from scipy import special
 
+from lib.arguments import OutOfRange
+
 TERMS = 256  # of the series
 _LEVELS = (16, 32, 64, 128, TERMS)
 _REACH, _PLANE_REACH = 12.5, 9.5  # in standard deviations: beyond them float64 has nothing left
@@ -329,7 +331,7 @@ class Expectation(Series):
         """(g,), (g, g_s, g_p) or (g_ss, g_sp, g_pp, g_pq) for order 0, 1, 2: broadcast arrays."""
         longest = np.sqrt(max(np.max(p, initial=0.0), np.max(q, initial=0.0)))
         if longest > self.largest * (1.0 + 1e-9):
-            raise ValueError(
+            raise OutOfRange(
                 f"w must be of length at most {self.largest:g} for this kernel, which was "
                 f"integrated up to there, got {longest:g}: from_activation(f, largest="
                 f"{2.0 * longest:.2g}) makes one for longer vectors"
@@ -490,9 +492,9 @@ class Panels:
             if len(low) and (high - low).min() < 1e-4:
                 at = middle[np.argmin((high - low)[: len(middle)])]
                 raise ValueError(
-                    f"f must be smooth but for the kinks that are given, got one that is not near "
-                    f"y = {at:.3g}: from_activation(f, kinks=[...]) takes the y where a "
-                    "derivative of f jumps"
+                    "f must be smooth but for the kinks that are given, got one that is not smooth "
+                    f"near y = {at:.3g}: if a derivative of f jumps there, name that y, with all "
+                    "others, in from_activation(f, kinks=[...])"
                 )
         low, high, coefficients = (np.concatenate(parts) for parts in zip(*done, strict=True))
         order = np.argsort(low)

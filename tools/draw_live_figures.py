@@ -26,7 +26,7 @@ from lib.figures import AVERAGE, COPY, OTHER
 FOLDER = Path(__file__).parent.parent / "book" / "_static"
 
 
-def draw_one_neuron(k=10):
+def draw_one_neuron(k=8):
     """The loss over (a, r) at equal angles, in the bands of the live figure."""
     best, kernel = one_neuron(kernels.erf, k), kernels.erf
     a, r = np.linspace(0, 2.5 * k, 200), np.linspace(0.005, 2.6 * best.r, 200)[:, None]

@@ -12,7 +12,9 @@ import sys
 
 import numpy as np
 
-from lib.arguments import shown
+from lib.arguments import finite_array, function, instance, real, shown, whole_number
+from lib.kernels import Kernel
+from lib.loss import PopulationLoss
 from lib.networks import Network
 
 _INTEGERS, _REALS = (int, np.int64, np.int32), (float, np.float64)
@@ -36,6 +38,8 @@ def choice(name, yours, options, questions=1):
     >>> checks.choice("Question 1", "b", "abcd")
     ok  Question 1: answered; whether it is right is not checked here
     """
+    instance("options", options, str)
+    questions = whole_number("questions", questions, least=1)
     if yours is None:
         raise AssertionError(
             f"{name}: not answered yet. Write a string of {questions} letter(s) out of {options!r}"
@@ -144,8 +148,10 @@ def close(name, yours, expected, why, rtol=1e-9, atol=0.0):
     >>> checks.close("loss of a copy", copy_average_loss([1]), 0.0, "a copy of the teacher")
     ok  loss of a copy: 0
     """
-    if np.ndim(expected) == 0:
-        value = number(name, yours)
+    expected = finite_array("expected", expected)
+    rtol, atol = real("rtol", rtol, least=0.0), real("atol", atol, least=0.0)
+    if expected.ndim == 0:
+        expected, value = float(expected), number(name, yours)
         text = f"{value:.6g}"
     else:
         value = array(name, yours, np.shape(expected))
@@ -171,14 +177,18 @@ def mean_is(name, samples, expected, why):
     >>> checks.mean_is("samples", samples, 0.0, "standard normal numbers")
     ok  samples: 0 agrees with 100 samples
     """
-    samples = array(name, samples, np.shape(samples))
+    expected = float(finite_array("expected", expected, ndim=0))
+    if type(samples) in (list, np.ndarray):
+        samples = array(name, samples, (len(np.ravel(samples)),))
+    many = type(samples) is np.ndarray and len(samples) > 1
+    _expect(many, name, samples, "an array of numbers", "a mean and its error need at least two")
     mean, error = samples.mean(), samples.std(ddof=1) / np.sqrt(len(samples))
     wanted = f"{expected:.6g} up to 5 standard errors of {error:.1g}"
     _expect(abs(mean - expected) <= 5.0 * error, name, float(mean), wanted, why)
     _passed(name, f"{expected:.6g} agrees with {len(samples)} samples")
 
 
-def kernel_matches(name, kernel, activation, rtol=1e-7):
+def kernel_matches(name, kernel, activation, rtol=1e-7, kinks=None):
     """A function is the kernel ``E[activation(X) activation(Y)]``, by quadrature at three points.
 
     Parameters
@@ -187,24 +197,33 @@ def kernel_matches(name, kernel, activation, rtol=1e-7):
     kernel : callable
         Of s, p, q: the covariance of the Gaussians X and Y, and their variances.
     activation : callable
-        Smooth on either side of 0: then the quadrature is good to 1e-10.
+        Elementwise. Smooth but for the kinks: then the quadrature is good to 1e-10.
     rtol : float
+    kinks : sequence of float, optional
+        Where the activation is not smooth. Unless given, those of a Kernel, and 0.
 
     Examples
     --------
     >>> checks.kernel_matches("relu", kernels.relu, kernels.relu.activation)
     ok  relu: agrees with quadrature at 3 points
     """
+    function("activation", activation, "of an array")
+    rtol = real("rtol", rtol, least=0.0)
+    _expect(callable(kernel), name, kernel, "a function of s, p, q", "a kernel is one")
+    if kinks is None:
+        kinks = (0.0, *getattr(kernel, "kinks", ()))
+    kinks = np.unique(finite_array("kinks", kinks, ndim=1))
     for s, p, q in [(0.3, 1.0, 1.0), (-0.5, 0.7, 1.3), (0.2, 0.4, 0.6)]:
         slope, rest = s / np.sqrt(p), np.sqrt(q - s * s / p)
-        x, weight = _gaussian_nodes(0.0)
+        x, weight = _gaussian_nodes(kinks / np.sqrt(p))
         inner = np.empty(len(x))
         for i, outer in enumerate(x):
-            z, inner_weight = _gaussian_nodes(-slope * outer / rest)
+            z, inner_weight = _gaussian_nodes((kinks - slope * outer) / rest)
             inner[i] = inner_weight @ activation(slope * outer + rest * z)
         expected = float(weight @ (activation(np.sqrt(p) * x) * inner))
         yours = number(name, kernel(s, p, q))
-        place = f"quadrature of the definition at s = {s}, p = {p}, q = {q}"
+        place = f"quadrature of the definition at s = {s}, p = {p}, q = {q}, with kinks at "
+        place += f"{shown(kinks.tolist())}; kinks=[...] names others"
         _expect(abs(yours - expected) <= rtol * abs(expected), name, yours, expected, place)
     _passed(name, "agrees with quadrature at 3 points")
 
@@ -225,7 +244,9 @@ def gradient_matches(name, loss, gradient, at, rtol=1e-5):
     >>> checks.gradient_matches("gradient", lambda x: x @ x, lambda x: 2 * x, [1.0, 2.0])
     ok  gradient: agrees with differences of the loss in 2 directions
     """
-    at = np.asarray(at, dtype=np.float64)
+    at, rtol = finite_array("at", at), real("rtol", rtol, least=0.0)
+    function("loss", loss, "of an array")
+    _expect(callable(gradient), name, gradient, "a function of an array", "a gradient is one")
     yours = array(name, gradient(at), at.shape)
     expected = np.empty(at.shape)
     step = 1e-5
@@ -254,6 +275,8 @@ def is_critical(L, student, tolerance=1e-10):
     >>> checks.is_critical(L, copy_average([1, 2]))
     ok  student: critical
     """
+    instance("L", L, PopulationLoss)
+    tolerance = real("tolerance", tolerance, least=0.0)
     network("student", student, d=L.teacher.d)
     gradient = L.gradient(student)
     in_W, in_a = np.abs(gradient.W).max(), np.abs(gradient.a).max()
@@ -281,7 +304,10 @@ def same_function(first, second, kernel, rng):
     >>> checks.same_function(Network([[1.0, 0.0]], [1.0]), doubled, kernels.relu, rng)
     ok  networks: the same function at 10 random inputs
     """
+    instance("first", first, Network)
     network("second network", second, d=first.d)
+    instance("kernel", kernel, Kernel)
+    instance("rng", rng, np.random.Generator)
     x = rng.standard_normal((_POINTS, first.d))
     outputs = first(x, kernel), second(x, kernel)
     worst = np.abs(outputs[0] - outputs[1]).argmax()
@@ -292,11 +318,12 @@ def same_function(first, second, kernel, rng):
     _passed("networks", f"the same function at {_POINTS} random inputs")
 
 
-def _gaussian_nodes(kink):
-    """Nodes and weights of a standard Gaussian, Gauss-Legendre on either side of the kink."""
-    below, above = (kink + 9.0) / 2, (9.0 - kink) / 2
-    z = np.concatenate(((kink - 9.0) / 2 + below * _NODES, (kink + 9.0) / 2 + above * _NODES))
-    weights = np.concatenate((below * _WEIGHTS, above * _WEIGHTS))
+def _gaussian_nodes(kinks):
+    """Nodes and weights of a standard Gaussian, Gauss-Legendre between its kinks."""
+    ends = np.concatenate(([-9.0], np.clip(kinks, -9.0, 9.0), [9.0]))
+    half = np.diff(ends)[:, None] / 2
+    z = ((ends[:-1, None] + half) + half * _NODES).ravel()
+    weights = (half * _WEIGHTS).ravel()
     return z, weights * np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
 
 

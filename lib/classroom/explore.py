@@ -7,7 +7,7 @@ Each function draws one figure and prints one sentence with its numbers. A chapt
 import numpy as np
 
 from lib import kernels
-from lib.arguments import shown
+from lib.arguments import integer, real, shown
 from lib.descent.flow import glorot, gradient_flow
 from lib.figures import AVERAGE, COPY
 from lib.loss import PopulationLoss
@@ -23,14 +23,14 @@ _NAMES = ("erf", "relu", "gelu", "tanh", "sigmoid", "softplus")
 
 
 def _kernel(name):
-    if name not in _NAMES:
+    if not isinstance(name, str) or name not in _NAMES:
         raise ValueError(f"name must be one of {', '.join(_NAMES)}, got {shown(name)}")
     return getattr(kernels, name)
 
 
 def _at_most(name, value, most):
     """value, or the largest one that there is a figure of: sliders know nothing of each other."""
-    if value <= most:
+    if integer(name, value, least=1) <= most:
         return value
     print(f"{name} = {most}, the largest here, in place of {shown(value)}")
     return most
@@ -54,6 +54,8 @@ def kernel(name="erf", student_norm=1.0, teacher_norm=1.0):
     import matplotlib.pyplot as plt
 
     kernel = _kernel(name)
+    student_norm = real("student_norm", student_norm, 0.0, 1e3)
+    teacher_norm = real("teacher_norm", teacher_norm, 0.0, 1e3)
     angle = np.linspace(0.0, np.pi, 181)
     g = kernel(student_norm * teacher_norm * np.cos(angle), student_norm**2, teacher_norm**2)
     _, ax = plt.subplots(figsize=_SIZE, layout="constrained")
@@ -86,7 +88,7 @@ def valley(sizes=(1, 1, 4), reach=1.0):
     """
     import matplotlib.pyplot as plt
 
-    student = copy_average(sizes)
+    student, reach = copy_average(sizes), real("reach", reach, 0.0, 1e3)
     L = PopulationLoss(Network.orthonormal(student.d), kernels.erf)
     eigenvalues, directions = np.linalg.eigh(L.hessian(student))
     steps = np.linspace(-reach, reach, 101)
@@ -115,7 +117,7 @@ def sharings(k=8, n=3):
     """
     import matplotlib.pyplot as plt
 
-    n = _at_most("n", n, k)
+    n = _at_most("n", n, integer("k", k, least=1))
     groups = sorted(partitions(k, n), key=copy_average_loss)
     losses = copy_average_loss(np.array(groups))
     _, ax = plt.subplots(figsize=_SIZE, layout="constrained")
@@ -178,7 +180,8 @@ def flow(k=6, n=4, seed=0, law="normal"):
     """
     import matplotlib.pyplot as plt
 
-    n = _at_most("n", n, k)
+    n = _at_most("n", n, integer("k", k, least=1))
+    seed = integer("seed", seed, least=0)
     L = PopulationLoss(Network.orthonormal(k), kernels.erf)
     run = gradient_flow(L, glorot(np.random.default_rng(seed), n, k, law))
     cosines = run.student.W / np.linalg.norm(run.student.W, axis=1, keepdims=True)
@@ -209,7 +212,7 @@ def spectrum(k=50, n=25):
     """
     import matplotlib.pyplot as plt
 
-    n = _at_most("n", n, k - 1)
+    n = _at_most("n", n, integer("k", k, least=2) - 1)
     _, ax = plt.subplots(figsize=_SIZE, layout="constrained")
     softest = []
     for height, blocks in enumerate([copy_average_spectrum(k, n), perturbed_copies_spectrum(k, n)]):
@@ -242,7 +245,7 @@ def two_kinds(name="relu", k=8, n=4):
     """
     import matplotlib.pyplot as plt
 
-    n, kernel = _at_most("n", n, k - 1), _kernel(name)
+    n, kernel = _at_most("n", n, integer("k", k, least=2) - 1), _kernel(name)
     L = PopulationLoss(Network.orthonormal(k), kernel)
     students = [copy_average_like(kernel, k, n), perturbed_copies(kernel, k, n)]
     _, axes = plt.subplots(1, 2, figsize=_SIZE, layout="constrained")

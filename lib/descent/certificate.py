@@ -14,7 +14,7 @@ from scipy.linalg import eigh
 from scipy.linalg.lapack import dpotrf
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
-from lib.arguments import instance
+from lib.arguments import first_argument
 from lib.descent.dead_neurons import directions, steepest
 from lib.descent.polishing import (
     UNIT_ROUNDOFF,
@@ -86,6 +86,7 @@ class Certificate(NamedTuple):
     bounded: bool = False
 
 
+@first_argument("L", PopulationLoss, "certify(PopulationLoss(teacher, kernel), student)")
 def certify(L, student):
     """Polish a student to a critical point of the loss and judge it.
 
@@ -130,7 +131,7 @@ def certify(L, student):
     >>> certify(L, copy_average([1, 2, 2], 6)).kind
     'saddle'
     """
-    W, a = instance("L", L, PopulationLoss).weights(student)
+    W, a = L.weights(student)
     living = W.any(axis=1) | (not L.kernel.homogeneous)
     if not living.any():
         kind = _beside_the_dead(L, W, a, living)

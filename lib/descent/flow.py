@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.arguments import finite_array, instance, integer, real, shown, whole_number
+from lib.arguments import finite_array, first_argument, instance, integer, real, shown, whole_number
 from lib.descent.dead_neurons import Fates, LivingLoss, restarted
 from lib.descent.ndf import integrator_for
 from lib.descent.polishing import newton_step, zero_modes
@@ -53,8 +53,9 @@ class Flow(NamedTuple):
     status : str
         'converged' (``|grad L| <= gradient_tol``), 'channel' (the same, but the valley goes on: a
         Newton step is long, and stays long where the gradient is a hundredth), 'dead neuron'
-        (converged with some w_i = 0, see `gradient_flow`), 'time limit', 'step limit' or
-        'interrupted'. Only 'converged' and 'dead neuron' are ends of a flow.
+        (converged with some w_i = 0, see `gradient_flow`), 'time limit', 'step limit', 'out of
+        range' (a w_i is about to become longer than the kernel of an own activation is known for)
+        or 'interrupted'. Only 'converged' and 'dead neuron' are ends of a flow.
     counts : Counts
         How many steps, gradients and Hessian products it took.
     snapshots : Snapshots
@@ -127,11 +128,13 @@ def glorot(rng, n, d, law="normal"):
     return Network(W, np.sqrt(2.0 / (n + 1)) * draws[law](n))
 
 
+@first_argument("L", PopulationLoss, "gradient_flow(L, student, rtol=1e-5, gradient_tol=1e-8)")
 def gradient_flow(
     L,
     student,
-    gradient_tol=1e-8,
+    *,
     rtol=1e-5,
+    gradient_tol=1e-8,
     end_time=np.inf,
     max_steps=20_000,
     snapshot_times=(),
@@ -144,11 +147,11 @@ def gradient_flow(
     ----------
     L : PopulationLoss
     student : Network
-    gradient_tol : float
-        The flow has converged when ``|grad L|_2`` is at most this.
     rtol : float
         Local error per step relative to each weight (a tenth of it absolute), 1e-11 to 1e-4:
         longer implicit steps would damp unstable directions.
+    gradient_tol : float
+        The flow has converged when ``|grad L|_2`` is at most this.
     end_time, max_steps : float, int
         Limits, after which the status says so. A flow whose steps would fall below rounding also
         ends at the 'step limit'.
@@ -189,7 +192,7 @@ def gradient_flow(
     >>> flow.status, bool(abs(flow.losses[-1] - copy_average_loss([1, 1, 4])) < 1e-9)
     ('converged', True)
     """
-    W, a = instance("L", L, PopulationLoss).smooth_weights(student)
+    W, a = L.smooth_weights(student)
     gradient_tol = real("gradient_tol", gradient_tol, least=1e-14)
     rtol = real("rtol", rtol, least=1e-11, most=1e-4)
     end_time = real("end_time", end_time, least=0.0)
@@ -263,6 +266,8 @@ def _status(integrator, gradient_tol, end_time, max_steps):
         return "converged"
     if integrator.point.time >= end_time:
         return "time limit"
+    if integrator.outside:
+        return "out of range"
     if integrator.steps >= max_steps or integrator.stuck:
         return "step limit"
     return "running"
@@ -278,7 +283,7 @@ def _goes_on(L, integrator, living):
     if first <= _LONG_STEP:
         return False
     while integrator.point.gradient_norm > 0.01 * end.gradient_norm:
-        if integrator.stuck or integrator.steps >= 2 * steps + _MORE_STEPS:
+        if integrator.stuck or integrator.outside or integrator.steps >= 2 * steps + _MORE_STEPS:
             break
         integrator.step()
     return _newton_length(L, integrator, living) > 0.5 * first

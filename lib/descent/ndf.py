@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lib.arguments import OutOfRange
 from lib.networks import split
 
 GAMMA = np.concatenate(([0.0], np.cumsum(1.0 / np.arange(1, 6))))
@@ -51,13 +52,15 @@ class NDF:
 
     point: the last accepted Point. steps, gradients, products: how much work it took, where a
     Hessian operator counts as the gradient that comes with it. stuck: steps have become so short
-    that they no longer change the time.
+    that they no longer change the time. outside: a thousandth of the step that first did so leads
+    to weights for which the kernel is not known.
     """
 
     def __init__(self, L, W, a, rtol):
         self._L, self._shape = L, W.shape
         self._rtol, self._atol = rtol, 0.1 * rtol
         self.steps, self.gradients, self.products, self.stuck = 0, 0, 0, False
+        self.outside, self._shortest = False, 0.0
         theta = np.concatenate((W.ravel(), a))
         loss, gradient = self._value_and_gradient(theta)
         self.point = Point(0.0, loss, math.sqrt(gradient @ gradient), theta)
@@ -69,7 +72,7 @@ class NDF:
         self._differences[0], self._differences[1] = theta, -self._h * gradient
 
     def step(self, end_time=np.inf):
-        """Advance by one accepted step, not beyond end_time; `stuck` if it is below rounding."""
+        """Advance by one accepted step, not beyond end_time; `stuck` or `outside` if none is."""
         remaining = end_time - self.point.time
         if self._h > remaining:
             self._change_step(remaining / self._h)
@@ -77,7 +80,14 @@ class NDF:
             if self._h < 10.0 * np.spacing(self.point.time):
                 self.stuck = True
                 return
-            corrected = self._correct()
+            try:
+                corrected = self._correct()
+            except OutOfRange:
+                self._shortest = max(self._shortest, 1e-3 * self._h)
+                self.outside = self._h <= self._shortest
+                if self.outside:
+                    return
+                corrected = None
             if corrected is None:
                 self._change_step(0.5)
                 continue

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, eigsh, lsmr
 
+from lib.arguments import OutOfRange
 from lib.loss import MOST_PRODUCTS
 from lib.networks import Network
 
@@ -54,8 +55,12 @@ def polish(L, student):
         # One longer step may be on the way; two are rounding.
         settled = lengths[-1] <= _SHORT * reach and int(np.argmin(lengths)) < len(lengths) - 2
         if not settled:
-            student = Network.unravel(student.ravel() + step, student.n, student.d)
-            hessian = L.operator(student.W, student.a)
+            moved = Network.unravel(student.ravel() + step, student.n, student.d)
+            try:
+                hessian = L.operator(moved.W, moved.a)
+            except OutOfRange:
+                break
+            student = moved
             if np.linalg.norm(hessian.gradient) < np.linalg.norm(best[1].gradient):
                 best = student, hessian
     # The last step was rounding along soft directions, and they bend.

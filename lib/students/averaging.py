@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from lib import kernels
-from lib.arguments import instance, integer, shown
+from lib.arguments import instance, integer, neurons, shown
 from lib.kernels import Kernel
 from lib.networks import Network
 from lib.students.arcsine import AT_HALF, LOST, ORDERS
@@ -88,8 +88,7 @@ def copy_average_like(kernel, k, n, d=None, flipped=0):
     True
     """
     instance("kernel", kernel, Kernel)
-    n = integer("n", n, least=1)
-    k = integer("k", k, least=n)
+    k, n = neurons(k, n)
     d = k if d is None else integer("d", d, least=k)
     flipped = checked_flipped(flipped, n - 1, kernel)
     if n == k and not flipped:
@@ -154,8 +153,7 @@ def partitions(k, n):
     >>> list(partitions(6, 3))
     [(1, 1, 4), (1, 2, 3), (2, 2, 2)]
     """
-    n = integer("n", n, least=1)
-    return _ascending_partitions(integer("k", k, least=n, most=math.inf), n)
+    return _ascending_partitions(*neurons(k, n, most=math.inf))
 
 
 def group_loss(l):

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from lib import kernels
-from lib.arguments import integer, real
+from lib.arguments import integer, neurons, real
 from lib.networks import Network
 from lib.students.spectrum import PhaseBoundaries, phase_boundaries
 from lib.students.symmetric import Classes, symmetric_network, symmetric_root, symmetric_student
@@ -99,6 +99,7 @@ def correlated_copy_average_loss(m, c):
     >>> f"{correlated_copy_average_loss(4, 0.3):.7f}"
     '0.0410951'
     """
+    m, c = real("m", m, least=1.0, most=1e15), _cosine(c)
     average = m * m * np.arcsin((1 + (m - 1) * c) / (2 * m))
     return float(2 / np.pi * (m * np.pi / 6 + m * (m - 1) * np.arcsin(c / 2) - average))
 
@@ -162,6 +163,8 @@ def copies_advantage(k, n, c):
     >>> [copies_advantage(10, n, 0.1) > 0 for n in (7, 8)]
     [False, True]
     """
+    k, c = real("k", k, least=2.0, most=1e15), _cosine(c)
+    n = real("n", n, least=2.0, most=k)
     return correlated_copy_average_loss(k - n + 1, c) - _copies_at(k, n, c).loss
 
 
@@ -221,6 +224,7 @@ def leaning_threshold(m, c):
     >>> f"{leaning_threshold(2, 0.1):.4f}"
     '4.1220'
     """
+    m, c = real("m", m, least=1.0, most=1e15), _cosine(c)
     slope, bend = _arcsine_slopes(c / 2)
     slope_average, bend_average = _arcsine_slopes((1 + (m - 1) * c) / (2 * m))
     average = slope_average - (1 - c) * bend_average / (2 * m)
@@ -314,6 +318,5 @@ def _cosine(c):
 
 
 def _sizes(k, n, d, c, least):
-    n = integer("n", n, least=least)
-    k = integer("k", k, least=n)
+    k, n = neurons(k, n, least)
     return k, n, k if d is None else integer("d", d, least=k), _cosine(c)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lib import kernels
-from lib.arguments import instance, integer
+from lib.arguments import instance, integer, neurons
 from lib.kernels import Kernel
 from lib.networks import Network
 from lib.students.arcsine import COEFFICIENTS, LARGEST_ARGUMENT, LOST, ORDERS, decimal_slopes, jets
@@ -91,8 +91,7 @@ def perturbed_copies(kernel, k, n, d=None, flipped=0):
     '0.0414 0.0406'
     """
     instance("kernel", kernel, Kernel)
-    n = integer("n", n, least=2)
-    k = integer("k", k, least=n)
+    k, n = neurons(k, n, least=2)
     d = k if d is None else integer("d", d, least=k)
     flipped = checked_flipped(flipped, n, kernel)
     if n == k and not flipped:

@@ -14,6 +14,7 @@ neurons are perturbed copies, some teacher neurons belong to none of them.
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, minres
 
+from lib.arguments import OutOfRange
 from lib.networks import Network
 from lib.pairs import Pairs, squared_norms
 from lib.students.continuation import Settling, newton
@@ -138,7 +139,10 @@ def critical_student(L, student):
         return np.abs(step).max() / (1.0 + np.abs(x).max())
 
     solve = np.linalg.solve if free <= _LARGEST_DENSE else _minimal_residual
-    found = newton(derivatives, start[:free], length, _SETTLING, solve)
+    try:
+        found = newton(derivatives, start[:free], length, _SETTLING, solve)
+    except OutOfRange:
+        return None
     return None if found is None else network(found)
 
 

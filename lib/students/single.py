@@ -53,7 +53,8 @@ def one_neuron(kernel, k):
 
     Closed form for erf, ``a = k``, ``r = 1 / sqrt(2 k - 1)``, and relu, where only a r is
     determined and r = 1 is returned; for tanh, sigmoid and softplus one bracketed scalar equation,
-    solved to 1e-10 relative or better for k up to 1e6.
+    solved to 1e-10 relative or better for k up to 1e6. For other kernels the same equation gives
+    the best neuron of equal cosines, and that no small turn of it is better is checked.
 
     Parameters
     ----------
@@ -69,13 +70,14 @@ def one_neuron(kernel, k):
     ------
     ValueError
         For gelu with k >= 2: its loss keeps falling as r grows, towards that of relu, and has no
-        minimum.
+        minimum. For other kernels where no neuron of equal cosines is a minimum.
 
     Notes
     -----
-    That the optimum lies at equal cosines is shown in the chapter on one neuron; the scalar
-    equation is ``d log T / dr = (1/2) d log G / dr`` with ``G = g(r^2, r^2, r^2)`` and ``T = g(r /
-    sqrt(k), r^2, 1)``.
+    That the optimum lies at equal cosines is shown for erf, relu, tanh, sigmoid and softplus in
+    the chapter on one neuron and the page on other activations; for any other kernel a neuron far
+    from this one may be better. The scalar equation is ``d log T / dr = (1/2) d log G / dr`` with
+    ``G = g(r^2, r^2, r^2)`` and ``T = g(r / sqrt(k), r^2, 1)``.
 
     Examples
     --------
@@ -89,8 +91,8 @@ def one_neuron(kernel, k):
         return OneNeuron(1.0, 1.0, 0.0)
     if kernel is kernels.erf:
         return OneNeuron(float(k), float(1.0 / np.sqrt(2.0 * k - 1.0)), copy_average_loss([k]))
-    if kernel is kernels.relu:
-        return _relu_optimum(k)
+    if kernel.homogeneous:
+        return _checked(kernel, k, _homogeneous_optimum(kernel, k))
     if kernel is kernels.gelu:
         raise ValueError(
             f"k must be 1 for gelu, got {k}: for k >= 2 the loss decreases for ever as |w| grows "
@@ -98,14 +100,35 @@ def one_neuron(kernel, k):
         )
     balance = _odd_balance if kernel is kernels.tanh else _balance
     low, high = (edge / np.sqrt(k) for edge in _BRACKET)
+    ends = np.array([balance(kernel, k, r) for r in (low, high)])
+    if not ends[0] > 0.0 > ends[1]:
+        raise ValueError(_NO_OPTIMUM.format(kernel, k))
     r = brentq(lambda r: balance(kernel, k, r), low, high, xtol=1e-300, rtol=1e-15)
-    return _with_best_outgoing_weight(kernel, k, r)
+    return _checked(kernel, k, _with_best_outgoing_weight(kernel, k, r))
 
 
-def _relu_optimum(k):
-    """a r = 2 k g(1/sqrt(k), 1, 1) from dL/da = 0; L = E[f_teacher^2] - (a r)^2 / 2."""
-    strength = 2.0 * k * float(kernels.relu(1 / np.sqrt(k), 1.0, 1.0))
-    return OneNeuron(strength, 1.0, k / 2 + k * (k - 1) / (2 * np.pi) - strength**2 / 2)
+_NO_OPTIMUM = (
+    "kernel must have a best neuron of equal cosines, got {}, for which none is found at k = {}: "
+    "flows of one neuron, gradient_flow(L, glorot(rng, 1, d)), tell what there is"
+)
+
+
+def _checked(kernel, k, best):
+    """The best of equal cosines, if the overlap falls, to second order, when two are made unequal:
+    sum_j T(u_j) is at a maximum among u with sum_j u_j^2 = 1 where T'' < T' / u.
+    """
+    at = best.r / np.sqrt(k), best.r**2, 1.0
+    slope, bend = kernel.gradient(*at)[0] * np.sqrt(k), kernel.hessian(*at)[0] * best.r
+    if not bend < slope * (1.0 - 1e-9):
+        raise ValueError(_NO_OPTIMUM.format(kernel, k))
+    return best
+
+
+def _homogeneous_optimum(kernel, k):
+    """a r = k T / G at r = 1 from dL/da = 0; L = E[f_teacher^2] - (a r)^2 G."""
+    G, across = float(kernel(1.0, 1.0, 1.0)), float(kernel(0.0, 1.0, 1.0))
+    strength = k * float(kernel(1 / np.sqrt(k), 1.0, 1.0)) / G
+    return OneNeuron(strength, 1.0, k * G + k * (k - 1) * across - strength**2 * G)
 
 
 def _balance(kernel, k, r):

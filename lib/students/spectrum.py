@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import brentq
 
-from lib.arguments import integer, real
+from lib.arguments import integer, neurons, real
 from lib.records import record
 from lib.students.arcsine import COEFFICIENTS, ORDERS, jets
 from lib.students.averaging import group_excess
@@ -233,8 +233,7 @@ def phase_boundaries(k):
 
 
 def _sizes(k, n, d, least):
-    n = integer("n", n, least)
-    k = integer("k", k, least=n)
+    k, n = neurons(k, n, least)
     return k, n, k if d is None else integer("d", d, least=k)
 
 

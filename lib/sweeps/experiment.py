@@ -67,7 +67,12 @@ class Experiment(NamedTuple):
         """The initial student of n neurons; raises ValueError where init gives another thing."""
         if isinstance(self.init, str):
             return glorot(rng, n, self.d, self.init)
-        student = self.init(rng, n, self.d)
+        try:
+            student = self.init(rng, n, self.d)
+        except TypeError as error:  # of arguments, mostly
+            raise ValueError(
+                f"init must be a function init(rng, n, d), got {shown(self.init)}: {error}"
+            ) from error
         if not isinstance(student, Network) or (student.n, student.d) != (n, self.d):
             raise ValueError(
                 f"init(rng, n, d) must be a Network of n = {n} neurons and d = {self.d} inputs, "
@@ -84,8 +89,11 @@ def experiment(L, init="normal", rtol=1e-5, gradient_tol=1e-8):
             f"init must be a law or a function, got {init!r}: the kernel belongs to the loss, "
             f"sweep(PopulationLoss(teacher, {init!r}), widths, seeds)"
         )
-    if not callable(init):
-        glorot(np.random.default_rng(0), 1, 1, init)  # refuses an unknown law
+    if not callable(init) and not (isinstance(init, str) and init in ("normal", "uniform")):
+        raise ValueError(
+            "init must be 'normal' or 'uniform', the laws of glorot, or a function "
+            f"init(rng, n, d), got {shown(init)}"
+        )
     standard = d == k + 1 and np.array_equal(L.teacher.ravel(), Network.orthonormal(k, d).ravel())
     rtol = real("rtol", rtol, 1e-11, 1e-4)
     gradient_tol = real("gradient_tol", gradient_tol, 1e-14)

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from lib import kernels
-from lib.arguments import first_argument, integer, shown
+from lib.arguments import first_argument, integer, shown, whole_number
 from lib.descent.certificate import certify
 from lib.descent.flow import gradient_flow
 from lib.fast.accelerator import compile_apart
@@ -53,8 +53,8 @@ def sweep(
         Of any teacher and kernel; erf is compiled where numba is installed. k stands for
         ``PopulationLoss(Network.orthonormal(k, k + 1), kernels.erf)``.
     widths : list of int
-    seeds : list of int, or int
-        10 stands for range(10).
+    seeds : list of int, or number
+        10 stands for range(10), and 1e3 for range(1000).
     init : {'normal', 'uniform'} or callable
         The law of `glorot`, or a function ``init(rng, n, d)`` of your own for any n >= 1, such as
         one that scales what `glorot` gives; it returns a Network.
@@ -81,8 +81,8 @@ def sweep(
     ValueError
         For a file of other settings, and for one that another sweep is writing. Another teacher,
         kernel or init, told by a fingerprint in the third line of the file, is another setting.
-        At the end, when some flows cannot be followed, such as those that leave the lengths for
-        which a kernel of `Kernel.from_activation` was made; the message names one.
+        At the end, when some flows have no beginning, such as those from vectors longer than a
+        kernel of `Kernel.from_activation` was made for; the message names one.
     OSError
         Where the file cannot be written.
     RuntimeError
@@ -92,9 +92,12 @@ def sweep(
 
     Notes
     -----
-    A flow that passes a saddle so closely that ``|grad L|`` falls to gradient_tol on the way (1 of
-    1000 at k = 50) is run again to a hundredth of that. On a cluster, with dask or mpi4py, the
-    second in a script started by ``mpiexec -n 65 python -m mpi4py.futures script.py``::
+    A flow that leaves the lengths for which a kernel of `Kernel.from_activation` was made ends as
+    'out of range', and is judged there. One that passes a saddle so closely that ``|grad L|`` falls
+    to gradient_tol on the way (1 of 1000 at k = 50) is run again to a hundredth of that.
+
+    On a cluster, with dask or mpi4py, the second in a script started by ``mpiexec -n 65 python -m
+    mpi4py.futures script.py``::
 
         sweep(1000, widths, seeds, path="k1000.csv", executor=dask_client.get_executor())
         sweep(1000, widths, seeds, path="k1000.csv", executor=mpi4py.futures.MPIPoolExecutor())
@@ -118,8 +121,13 @@ def sweep(
     if not isinstance(L, PopulationLoss):
         k = integer("k", L, least=1)
         L = PopulationLoss(Network.orthonormal(k, k + 1), kernels.erf)
-    if isinstance(seeds, numbers.Integral):
-        seeds = range(integer("seeds", seeds, least=1))
+    if isinstance(seeds, numbers.Real):
+        seeds = range(whole_number("seeds", seeds, least=1))
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise ValueError(
+            "executor must be None, for a process on each core, or a pool of workers such as "
+            f"concurrent.futures.ThreadPoolExecutor(1), got {shown(executor)}"
+        )
     widths, seeds = _distinct("widths", widths, 1), _distinct("seeds", seeds, 0)
     common = experiment(L, init, rtol, gradient_tol)
     wanted = list(itertools.product(widths, seeds))
@@ -200,13 +208,14 @@ def certified_flow(n, seed, common, compiled=True):
     start = common.start(np.random.default_rng([common.k, n, seed]), n)
     gradient_tol = common.gradient_tol
     while True:
-        flow = gradient_flow(L, start, gradient_tol, common.rtol, progress=False)
+        accuracy = {"rtol": common.rtol, "gradient_tol": gradient_tol}
+        flow = gradient_flow(L, start, **accuracy, progress=False)
         if flow.status == "interrupted":  # by Ctrl-C in this very process: no end, and no row
             raise KeyboardInterrupt
         certificate = certify(L, flow.student)
         goes_down = certificate.smallest_eigenvalue < 0.0 or certificate.dead
         leads_on = certificate.kind in ("saddle", "not critical") and goes_down
-        if not leads_on or gradient_tol <= 1e-12:
+        if not leads_on or flow.status == "out of range" or gradient_tol <= 1e-12:
             return flow, certificate
         gradient_tol *= 0.01
 

@@ -12,6 +12,7 @@ import errno
 import importlib.metadata
 import io
 import json
+import numbers
 import os
 import platform
 import shutil
@@ -23,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy
 
-from lib.arguments import shown
+from lib.arguments import file_name, shown
 
 try:
     import fcntl
@@ -66,7 +67,7 @@ def read(path):
     >>> settings["k"], settings["kernel"]
     (10, 'erf')
     """
-    content = _parse(Path(path).read_bytes(), path)
+    content = _parse(file_name("path", path).read_bytes(), path)
     last = {} if content.last is None else {_run(content.last): content.last}
     rows = last | content.rows
     return _array(rows[run] for run in sorted(rows)), content.settings
@@ -99,23 +100,34 @@ def load_sweep(source, k=None):
     >>> len(table), int((table["kind"] == "copy-average").sum())
     (1000, 497)
     """
-    if k is not None:
-        return read(data_file(f"sweep_{source}_k{k}.csv"))[0]
-    if not isinstance(source, (str, os.PathLike)) or not Path(source).is_file():
+    if k is None and isinstance(source, (str, os.PathLike)) and Path(source).is_file():
+        return read(source)[0]
+    tables = {}
+    for file in (file for folder in _data_folders() for file in folder.glob("sweep_*_k*.csv")):
+        kernel, teachers = file.stem.removeprefix("sweep_").rsplit("_k", 1)
+        tables.setdefault(kernel, {})[int(teachers)] = file
+    sizes = {kernel: sorted(tables[kernel]) for kernel in sorted(tables)}
+    known = sizes.get(source, []) if isinstance(source, str) else []
+    if not isinstance(k, numbers.Real) or k not in known:
         raise ValueError(
-            f"source must be a file that sweep wrote, or a kernel of the book's tables with its k, "
-            f"as in load_sweep('erf', k=50), got {shown(source)}"
+            "source must be a file that sweep wrote, or a kernel of a table of the book with its "
+            f"k, as in load_sweep('erf', k=50), among {sizes}; got {shown(source)} and k = "
+            f"{shown(k)}"
         )
-    return read(source)[0]
+    return read(tables[source][k])[0]
 
 
 def data_file(name):
     """The path of a file of book/data: beside lib in a checkout, inside an installed lib."""
-    lib = Path(__file__).parents[1]
-    for folder in (lib.parent / "book" / "data", lib / "data"):
+    for folder in _data_folders():
         if (folder / name).is_file():
             return folder / name
     raise ValueError(f"name must be a file of book/data, got {name!r}")
+
+
+def _data_folders():
+    lib = Path(__file__).parents[1]
+    return lib.parent / "book" / "data", lib / "data"
 
 
 class Table:
@@ -283,10 +295,7 @@ def replace(path, data):
 
 def _regular_file(path):
     """The file that a name stands for, behind all links; whether it exists or not."""
-    try:
-        path = Path(path).resolve()
-    except TypeError:
-        raise ValueError(f"path must be the name of a file, got {path!r}") from None
+    path = file_name("path", path).resolve()
     if not path.parent.is_dir():
         raise ValueError(f"path must lie in a folder that exists, got {path}")
     if path.exists() and not path.is_file():

@@ -1,18 +1,20 @@
 """Training on the exact loss or on fresh samples, and which minimum a student then flows to."""
 
 import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import erf
 
 from lib import kernels
-from lib.arguments import LARGEST_WEIGHT, instance, whole_number
+from lib.arguments import LARGEST_WEIGHT, instance, shown, whole_number
 from lib.descent.flow import gradient_flow
 from lib.loss import PopulationLoss
 from lib.networks import Network, split
 from lib.records import record
 from lib.students.recognition import identify
+from lib.training.optimisers import Adam, GradientDescent
 from lib.training.samples import EmpiricalLoss
 
 _NUMBERS_AT_ONCE = 2**20  # sampled inputs, for which the generators are called
@@ -50,11 +52,11 @@ def train(L, students, optimiser, steps, rng=None, batch=None):
     Parameters
     ----------
     L : PopulationLoss or EmpiricalLoss
-    students : Network, or sequence of Networks of one shape
+    students : Network, or list of Networks of one shape
         Where training starts.
     optimiser : GradientDescent or Adam
     steps : int
-    rng : numpy.random.Generator, or a sequence of one for each student
+    rng : numpy.random.Generator, or a list of one for each student
         Where the inputs come from; only with batch.
     batch : int, optional
         Inputs in each step: new ones, x ~ N(0, I) (one-pass training), under a PopulationLoss, or
@@ -81,16 +83,26 @@ def train(L, students, optimiser, steps, rng=None, batch=None):
     """
     if not isinstance(L, EmpiricalLoss):
         instance("L", L, PopulationLoss)
+    if not isinstance(optimiser, (GradientDescent, Adam)):
+        raise ValueError(
+            f"optimiser must be GradientDescent(rate) or Adam(rate), got {shown(optimiser)}"
+        )
     single = isinstance(students, Network)
+    if not single and (not isinstance(students, Sequence) or isinstance(students, str)):
+        raise ValueError(f"students must be a Network or a list of them, got {shown(students)}")
     students = [students] if single else list(students)
+    if len({instance("students", one, Network).n for one in students}) != 1:
+        raise ValueError("students must be one Network at least, all of one shape")
     W, a = (np.array(part) for part in zip(*map(L.weights, students), strict=True))
     steps = whole_number("steps", steps, least=0)
     if batch is not None:
         batch = whole_number("batch", batch, least=1)
-        rngs = [rng] * len(students) if isinstance(rng, np.random.Generator) else list(rng or ())
-        if len(rngs) != len(students):
+        rngs = rng if isinstance(rng, list) else [rng] * len(students)
+        one_each = all(isinstance(one, np.random.Generator) for one in rngs)
+        if not one_each or len(rngs) != len(students):
             raise ValueError(
-                f"rng must be a Generator, or one for each of {len(students)} students, got {rng!r}"
+                "rng must be a Generator such as np.random.default_rng(0), or a list of one for "
+                f"each of {len(students)} students, got {shown(rng)}"
             )
         gradient = sampled_gradients(L, inputs(L, rngs, batch, steps))
     elif isinstance(L, EmpiricalLoss):

@@ -64,8 +64,9 @@ def mean_step(L, student, rate, batch=1):
     Notes
     -----
     Saad and Solla, On-line learning in soft committee machines, Phys. Rev. E 52 (1995), 4225-4243,
-    take |x|^2 = d, the limit of many dimensions; here its correlation with the error is kept, as
-    ``E[|x|^2 F] = d E[F] + 2 dE_c[F]/dc`` at c = 1, E_c being the mean over inputs of variance c.
+    take ``|x|^2 = d``, the limit of many dimensions; here its correlation with the error is kept,
+    as ``E[|x|^2 F] = d E[F] + 2 dE_c[F]/dc`` at c = 1, E_c being the mean over inputs of variance
+    c.
 
     Examples
     --------
@@ -78,7 +79,7 @@ def mean_step(L, student, rate, batch=1):
     if instance("L", L, PopulationLoss).kernel is not kernels.erf:
         raise ValueError(f"L must be of kernels.erf, got {L.kernel!r}")
     W, a = L.weights(student)
-    rate, batch = real("rate", rate, 0.0), whole_number("batch", batch, 1)
+    rate, batch = real("rate", rate, 0.0, 1e3), whole_number("batch", batch, 1)
     gradient = L.gradient(student)
     V, b = L.teacher.W, L.teacher.a
     U, c = np.vstack((W, V)), np.concatenate((a, -b))

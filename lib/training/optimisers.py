@@ -33,7 +33,7 @@ class GradientDescent(NamedTuple):
 
     def changes(self):
         """A function that takes the gradients of one training in turn and returns the changes."""
-        rate = real("rate", self.rate, least=0.0)
+        rate = real("rate", self.rate, least=0.0, most=1e3)
         momentum = real("momentum", self.momentum, least=0.0, most=1.0)
         velocity = 0.0
 
@@ -76,7 +76,7 @@ class Adam(NamedTuple):
 
     def changes(self):
         """A function that takes the gradients of one training in turn and returns the changes."""
-        rate = real("rate", self.rate, least=0.0)
+        rate = real("rate", self.rate, least=0.0, most=1e3)
         keep, keep_square = (
             real("mean", self.mean, 0.0, 1.0),
             real("square", self.square, 0.0, 1.0),

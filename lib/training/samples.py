@@ -171,6 +171,7 @@ def nearest_minimum(loss, student):
     >>> nearest_minimum(EmpiricalLoss(Network.orthonormal(3), x), copy_average([1, 2])).strict
     True
     """
+    instance("loss", loss, EmpiricalLoss).weights(student)
     theta, n, d = student.ravel(), student.n, student.d
     first, damping = theta, 1e-6
     value, gradient, hessian = loss.derivatives(student)

@@ -19,6 +19,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from lib import kernels
+from lib.arguments import shown
 from lib.descent.flow import glorot, gradient_flow
 from lib.fast import accelerator
 from lib.networks import Network
@@ -35,6 +36,7 @@ SIZES = (8, 6), (9, 7), (12, 9), (20, 13)  # (k, n), where both minima are found
 SCALES = tuple(2.0**power for power in range(-5, 3))
 TIMES = 0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0
 _SEEDS_AT_ONCE = 20
+_TABLES = "fates", "early", "escapes", "samples"
 
 
 class Start(NamedTuple):
@@ -217,6 +219,8 @@ def load_training(name):
     >>> sorted(set(table["optimiser"].tolist()))
     ['adam', 'flow', 'gradient descent', 'momentum']
     """
+    if not isinstance(name, str) or name not in _TABLES:
+        raise ValueError(f"name must be one of {', '.join(_TABLES)}, got {shown(name)}")
     path = data_file(f"training_{name}.csv")
     return np.genfromtxt(
         path, delimiter=",", names=True, skip_header=1, dtype=None, encoding="utf-8"

@@ -51,6 +51,37 @@ def test_claims_can_be_chosen_by_their_status(look, address, width):
         assert page.locator("#claims > section:visible").count() == sections.count()
 
 
+def test_proofs_and_checks_stand_in_one_row(look):
+    """Each fold is a button of a row, opened by key, by link and for print; without scripts it is a bar."""
+    bars = "article section > .cell > details.hide, article section > .admonition.dropdown:not(.solution)"
+    chapter = built_book.page("book/optimal_copy_average")
+    plain = look(chapter, java_script_enabled=False)
+    folded = plain.locator(bars).count()
+    assert folded > 30 and plain.locator(".folds").count() == 0
+
+    page = look(chapter)
+    buttons, panels = page.locator(".folds-row [aria-controls]"), page.locator(".folds-panel")
+    assert page.locator(bars).count() == 0 and buttons.count() == panels.count() == folded
+    assert page.locator(".folds").count() < 0.7 * folded and page.locator(".folds + .folds").count() == 0
+    proof = page.get_by_role("button", name="Proof", exact=True).first
+    panel = page.locator(f"#{proof.get_attribute('aria-controls')}")
+    for opened in ("true", "false"):
+        proof.press("Enter")
+        assert proof.get_attribute("aria-expanded") == opened
+        assert (panel.get_attribute("hidden") is None) == (opened == "true")
+    page.get_by_role("button", name="Open all proofs and checks").click()
+    assert page.locator(":is(.folds-proof, .folds-check)[hidden]").count() == 0
+    assert page.locator(".folds-code[hidden]").count() == page.locator(".folds-code").count() > 5
+
+    linked = look(f"{chapter.as_uri()}#check-closeness")
+    opened = linked.locator(".folds-panel:not([hidden]) > .folds-title").all_text_contents()
+    assert opened == ["How this was checked", "How the check is prepared"]  # the link leads to the preparation
+    linked.wait_for_function("document.getElementById('check-closeness').getBoundingClientRect().y < innerHeight")
+    linked.emulate_media(media="print")
+    assert linked.locator(".folds-row:visible, .folds-code .cell_input:visible").count() <= 1  # which the link opened
+    assert linked.locator(".folds-proof").evaluate_all("all => all.every(proof => proof.checkVisibility())")
+
+
 def test_wide_pictures_scroll_on_a_phone(look, address):
     """The letters of a picture of several panels stay as large as those of a narrow one; its caption stays in view."""
     page = look(f"{address}/book/optimal_copy_average.html", width=375)

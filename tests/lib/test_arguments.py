@@ -326,7 +326,9 @@ FUNCTIONS = {
     "monte_carlo of relu": (lambda *x: RELU.monte_carlo(*x, 10), NETWORKS, st.builds(np.random.default_rng)),
     "certify": (certify, st.sampled_from([LOSS, RELU]) | JUNK, NETWORKS | JUNK),
     "gradient_flow": (
-        lambda L, student, tol, rtol, end, steps, times: gradient_flow(L, student, tol, rtol, end, steps, times),
+        lambda L, student, tol, rtol, end, steps, times: gradient_flow(
+            L, student, gradient_tol=tol, rtol=rtol, end_time=end, max_steps=steps, snapshot_times=times
+        ),
         st.sampled_from([LOSS, RELU]) | JUNK, st.just(START) | NETWORKS | JUNK, st.just(1e-8) | JUNK,
         st.just(1e-5) | JUNK, st.just(1.0) | JUNK, st.integers(0, 5) | JUNK, st.just(()) | FLOAT_ARRAYS | JUNK,
     ),

@@ -8,9 +8,9 @@
     static title = "The loss of one neuron for k teacher neurons, over its outgoing weight and its length";
 
     build() {
-      this.k = 10;
+      this.k = 8; // as in the chapter
       this.activation = "erf";
-      this.slider("teachers <i>k</i>", { min: 2, max: 50, value: this.k, name: "k" }, (k) => this.change(k, this.activation));
+      this.slider("teacher neurons <i>k</i>", { min: 2, max: 50, value: this.k, name: "k" }, (k) => this.change(k, this.activation));
       this.outgoing = this.slider("outgoing weight <i>a</i>", { name: "a", show: () => number(this.a ?? 0, 4) }, (a) => this.move(a, this.r));
       this.length = this.slider("length <i>r</i> = |<i>w</i>|", { name: "r", show: () => number(this.r ?? 0, 4) }, (r) => this.move(this.a, r));
       const choices = [["erf", "erf"], ["relu", "ReLU"]].map(([value, name]) =>

@@ -152,11 +152,11 @@
     drawFlow() {
       const { k, n, flow, training } = this, { glyph } = training;
       if (k > LARGEST) {
-        training.subtitle.textContent = "from random weights";
+        training.subtitle.textContent = `to watch one, choose k = ${LARGEST}`;
         glyph.setAttribute("aria-label", "No flow is drawn");
         return fill(glyph, this.size[0], this.size[1], [
-          make("text", { x: this.size[0] / 2, y: this.size[1] / 2 - 4, "text-anchor": "middle" }, "To watch a flow in the page,"),
-          make("text", { x: this.size[0] / 2, y: this.size[1] / 2 + 12, "text-anchor": "middle" }, `choose k = ${LARGEST}.`)]);
+          make("text", { x: this.size[0] / 2, y: this.size[1] / 2 - 4, "text-anchor": "middle" }, `For ${k} teacher neurons a flow takes`),
+          make("text", { x: this.size[0] / 2, y: this.size[1] / 2 + 12, "text-anchor": "middle" }, `too long in a page: choose k = ${LARGEST}.`)]);
       }
       const theta = flow ? flow.theta : GradientFlow.glorot(this.seed + 1, n, k);
       const roles = { "copy-average": this.end && this.averagers(theta), "perturbed copies": Array(n).fill("copy") }[this.end];
@@ -186,7 +186,11 @@
           points.splice(out, Infinity, [x0 + ((x1 - x0) * (y0 - 2)) / (y0 - y1), 2]);
         }
         drawn.push(make("polyline", { points: points.map((point) => point.map((value) => value.toFixed(1)).join()).join(" "), class: `live-curve live-${look}-curve` }));
-        if (look === "average") drawn.push(make("text", { x: points.at(-1)[0] - (k === 8 ? 40 : 14), y: 14, "text-anchor": "end" }, "copy-average"));
+        if (look === "average") {
+          const high = points.findIndex(([, py]) => py < 18), [[x0, y0], [x1, y1]] = points.slice(high - 1, high + 1);
+          const free = x0 + ((x1 - x0) * (y0 - 18)) / (y0 - y1) - 5, fits = free > left + 200; // left of the curve, beside what stands there
+          drawn.push(make("text", { x: fits ? free : points.at(-1)[0] + 5, y: 14, "text-anchor": fits ? "end" : "start" }, "copy-average"));
+        }
       }
       const middle = at.widths.findIndex((each) => each >= k / 2);
       drawn.push(make("text", { x: x(at.widths[middle]), y: y(curves.copy[middle]) - 6, "text-anchor": "middle" }, "perturbed copies"));

@@ -39,7 +39,7 @@ def test_a_flow_conserves_a_square_minus_w_square():
     """Witness of the law, and of the flow: the conserved number of each neuron, dead or not."""
     student = start(6, 5, 4)
     times = [0.01, 0.1, 0.2, 10.0, 100.0]
-    flow = gradient_flow(relu_loss(6), student, 1e-8, 1e-7, snapshot_times=times)
+    flow = gradient_flow(relu_loss(6), student, rtol=1e-7, snapshot_times=times)
     number = conserved(student.W, student.a)
     for W, a in zip(flow.snapshots.W, flow.snapshots.a, strict=True):
         np.testing.assert_allclose(conserved(W, a), number, atol=1e-5)
@@ -80,7 +80,7 @@ def test_a_neuron_comes_back_as_in_small_step_descent():
     the step. In between it does not find the descent that there is far from its own direction.
     """
     L, times = relu_loss(10), [50.0, 75.0, 150.0]
-    flow = gradient_flow(L, start(10, 7, 11), 1e-8, 1e-7, snapshot_times=times)
+    flow = gradient_flow(L, start(10, 7, 11), rtol=1e-7, snapshot_times=times)
     students = [Network(W, a) for W, a in zip(*flow.snapshots[1:], strict=True)]
     before, between, after = students
     assert [int((~student.W.any(axis=1)).sum()) for student in students] == [0, 1, 0]

@@ -196,7 +196,7 @@ def test_a_flow_interrupted_while_its_end_is_judged_is_kept(monkeypatch):
 def test_a_channel_is_not_a_minimum():
     """k = 10, n = 10, seed 2 of the Glorot-normal sweep: two neurons on one teacher part for ever."""
     L, student = accelerator.loss(Network.orthonormal(10, 11), kernels.erf), problem(10, 10, 2)[1]
-    loose, flow = gradient_flow(L, student, 1e-6), gradient_flow(L, student)
+    loose, flow = gradient_flow(L, student, gradient_tol=1e-6), gradient_flow(L, student)
     assert loose.status == flow.status == "channel" and flow.gradient_norms[-1] <= 1e-8
     assert len(flow.times) == flow.counts.steps + 1
     assert abs(flow.losses[-1] - L(flow.student)) < 1e-12
@@ -217,7 +217,7 @@ def test_a_long_way_down_is_no_channel(n, gradient_tol, rtol):
     """
     L = accelerator.loss(Network.orthonormal(50, 51), kernels.erf)
     start = glorot(np.random.default_rng([50, n, 0]), n, 51)
-    flow = gradient_flow(L, start, gradient_tol, rtol)
+    flow = gradient_flow(L, start, gradient_tol=gradient_tol, rtol=rtol)
     assert flow.status == "converged" and flow.gradient_norms[-1] <= gradient_tol
     end = gradient_flow(L, flow.student, rtol=rtol)
     assert abs(end.losses[-1] - copy_average_loss([1] * (n - 1) + [51 - n])) < 1e-9
@@ -310,9 +310,9 @@ def test_glorot_has_the_stated_variances_and_a_fixed_order():
         (lambda L, s: gradient_flow(L, s, max_steps=1.5), "max_steps must be an integer, got 1.5"),
         (lambda L, s: gradient_flow(L, s, snapshot_times=[1.0, 1.0]), "snapshot_times must be increasing"),
         (lambda L, s: gradient_flow(L, s, snapshot_times=[-1.0]), "snapshot_times must be increasing and at least 0"),
-        (lambda L, s: gradient_flow(None, s), "L must be a PopulationLoss, got None"),
+        (lambda L, s: gradient_flow(None, s), "L must be a PopulationLoss and come first, .*, got None"),
         (lambda L, s: gradient_flow(L, Network.orthonormal(2)), "student must have the teacher's input dimension 4"),
-        (lambda L, s: certify(s, s), "L must be a PopulationLoss, got Network"),
+        (lambda L, s: certify(s, s), "L must be a PopulationLoss and come first, as in certify.*, got Network"),
         (lambda L, s: certify(L, None), "student must be a Network, got None"),
         (lambda L, s: glorot(0, 1, 2), "rng must be a Generator, got 0"),
         (lambda L, s: glorot(np.random.default_rng(0), 0, 2), "n must be at least 1, got 0"),

@@ -120,7 +120,7 @@ def test_relatives_that_have_names_of_their_own():
     [
         (lambda: copy_average_like("relu", 5, 2), "kernel must be a Kernel, got 'relu'"),
         (lambda: copy_average_like(kernels.relu, 5, 0), "n must be at least 1, got 0"),
-        (lambda: copy_average_like(kernels.relu, 5, 6), "k must be at least 6, got 5"),
+        (lambda: copy_average_like(kernels.relu, 5, 6), "n must be at most k = 5, got 6"),
         (lambda: copy_average_like(kernels.relu, 5, 2, 4), "d must be at least 5, got 4"),
         (lambda: copy_average_like(kernels.relu, 5, 2, flipped=-1), "flipped must be at least 0, got -1"),
         (lambda: copy_average_like(kernels.relu, 5, 2, flipped=2), "flipped must be at most 1, got 2"),
@@ -190,7 +190,7 @@ def test_partitions_stream():
         (lambda: copy_average_loss([math.nan]), "sizes must be an integer, got nan"),
         (lambda: copy_average_loss([[1, 2], [3]]), r"sizes must be an integer, got \[1, 2\]"),
         (lambda: copy_average_loss([10**400]), "sizes must be below 1e308"),
-        (lambda: partitions(3, 4), "k must be at least 4, got 3"),
+        (lambda: partitions(3, 4), "n must be at most k = 3, got 4"),
         (lambda: partitions(3, 0), "n must be at least 1, got 0"),
         (lambda: partitions(3.0, 2), "k must be an integer, got 3.0"),
         (lambda: partitions(3, True), "n must be an integer, got True"),

@@ -126,7 +126,7 @@ def test_order_p_average_turns_at_the_known_cosine(k, p):
         (lambda: equiangular(3, 1.0), "c must be below 1"),
         (lambda: equiangular(3, -0.1), "c must be a number between 0"),
         (lambda: correlated_copies(4, 4, 0.1), "n must be at most 3"),
-        (lambda: correlated_copy_average(3, 4, 0.1), "k must be at least 4"),
+        (lambda: correlated_copy_average(3, 4, 0.1), "n must be at most k = 3, got 4"),
         (lambda: correlated_boundaries(6, 0.1), "k must be at least 7"),
     ],
 )

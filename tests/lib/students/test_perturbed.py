@@ -225,7 +225,7 @@ def test_other_symmetric_points_are_refused():
         (lambda: perturbed_copies(kernels.erf, 5, 1), "n must be at least 2, got 1"),
         (lambda: perturbed_copies(kernels.erf, 5, 3.0), "n must be an integer, got 3.0"),
         (lambda: perturbed_copies(kernels.erf, 5, True), "n must be an integer, got True"),
-        (lambda: perturbed_copies(kernels.erf, 5, 6), "k must be at least 6, got 5"),
+        (lambda: perturbed_copies(kernels.erf, 5, 6), "n must be at most k = 5, got 6"),
         (lambda: perturbed_copies(kernels.erf, 5, 3, d=4), "d must be at least 5, got 4"),
         (lambda: erf_perturbed_copies(5, 5), "n must be at least 2 and below k = 5.0, got 5.0"),
         (lambda: erf_perturbed_copies(5, 1.9), "n must be at least 2 and below k = 5.0, got 1.9"),

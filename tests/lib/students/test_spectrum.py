@@ -303,12 +303,12 @@ def test_three_laws():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: copy_average_spectrum(3, 4), "k must be at least 4, got 3"),
+        (lambda: copy_average_spectrum(3, 4), "n must be at most k = 3, got 4"),
         (lambda: copy_average_spectrum(3, 0), "n must be at least 1, got 0"),
         (lambda: copy_average_spectrum(3.0, 2), "k must be an integer, got 3.0"),
         (lambda: copy_average_spectrum(3, 2, 2), "d must be at least 3, got 2"),
         (lambda: perturbed_copies_spectrum(3, 1), "n must be at least 2, got 1"),
-        (lambda: perturbed_copies_spectrum(3, 4), "k must be at least 4, got 3"),
+        (lambda: perturbed_copies_spectrum(3, 4), "n must be at most k = 3, got 4"),
         (lambda: perturbed_copies_spectrum(3, 2, 2.5), "d must be an integer, got 2.5"),
         (lambda: phase_boundaries(2), "k must be a number between 3.0 and 1e"),
         (lambda: phase_boundaries(10**19), "k must be a number between 3.0 and 1e"),

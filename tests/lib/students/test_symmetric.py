@@ -182,7 +182,7 @@ def test_the_crossing_table(k, minimum, better, unstable):
     [
         (lambda: copy_average_like("relu", 5, 3), "kernel must be a Kernel, got 'relu'"),
         (lambda: copy_average_like(kernels.relu, 5, 0), "n must be at least 1, got 0"),
-        (lambda: copy_average_like(kernels.relu, 5, 6), "k must be at least 6, got 5"),
+        (lambda: copy_average_like(kernels.relu, 5, 6), "n must be at most k = 5, got 6"),
         (lambda: copy_average_like(kernels.relu, 5, 3, d=4), "d must be at least 5, got 4"),
         (lambda: copy_average_like(kernels.relu, 5, 3, flipped=3), "flipped must be at most 2, got 3"),
         (lambda: copy_average_like(kernels.erf, 5, 3, flipped=1), "flipped must be 0 for erf, .* got 1"),

@@ -164,7 +164,7 @@ def test_pandas_reads_table_and_file(tmp_path):
         (("missing.csv",), "source must be a file that sweep wrote, .* load_sweep.'erf', k=50., got 'missing.csv'"),
         (("erf",), "source must be a file .* got 'erf'"),
         ((5,), "source must be a file .* got 5"),
-        (("erf", 7), "name must be a file of book/data, got 'sweep_erf_k7.csv'"),
+        (("erf", 7), r"among .*'erf': \[8, 10, 20, 50, 100\].*; got 'erf' and k = 7"),
     ],
 )
 def test_what_is_no_table_is_refused(source, message):

@@ -438,7 +438,7 @@ def test_an_mpi_pool_makes_the_same_table(tmp_path, small_table):
         (dict(L=2, widths=[1], seeds=[0], gradient_tol=-1), "gradient_tol must be a number between .*, got -1"),
         (dict(L=2, widths=[1], seeds=[3, 3]), "seeds must be distinct, got \\[3, 3\\]"),
         (dict(L=2, widths=[1], seeds=[0], init=kernels.relu), "the kernel belongs to the loss, sweep.PopulationLoss"),
-        (dict(L=2, widths=[1], seeds=[0], init="cauchy"), "law must be 'normal' or 'uniform', got 'cauchy'"),
+        (dict(L=2, widths=[1], seeds=[0], init="cauchy"), "init must be 'normal' or 'uniform', .* got 'cauchy'"),
         (dict(L=2, widths=[1], seeds=[0], init=lambda rng, n, d: 1), "Network of n = 2 .* d = 3 inputs, got 1"),
     ],
 )
