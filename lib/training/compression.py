@@ -128,7 +128,9 @@ def students(L, n, seed):
 
 def relaxed(L, student):
     """The student after the flow: to a gradient of 1e-6, or to time 1e4, or 2000 steps."""
-    return gradient_flow(L, student, 1e-6, end_time=1e4, max_steps=2000, progress=False).student
+    return gradient_flow(
+        L, student, gradient_tol=1e-6, end_time=1e4, max_steps=2000, progress=False
+    ).student
 
 
 def digit_rows(name, n, seed):
