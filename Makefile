@@ -45,7 +45,7 @@ endif
 endif
 endif
 
-.PHONY: help book lab pdf lite slides figures links test test-all chapters portable notebooks assignments handout collect grade export classroom mutants bench sweep sweeps proofs training clean
+.PHONY: help book lab pdf lite slides figures links test test-all chapters portable notebooks assignments handout collect grade export classroom mutants bench sweep sweeps proofs training compression clean
 .PHONY: .writable
 
 # $(call timed,command): run it and say how long it took.
@@ -175,6 +175,12 @@ training: .venv/.installed-fast  ## train the students of the chapter on trainin
 	mkdir -p book/data/running
 	$(BIN)/python -m lib.training book/data/running
 	mv book/data/running/training_*.csv book/data/
+
+# Interrupted, it goes on where it stopped; the committed tables are replaced when the new ones are whole.
+compression: .venv/.installed-fast  ## compress the trained networks of the book again, into book/data (20 minutes of one core)
+	mkdir -p book/data/running
+	$(BIN)/python -m lib.training --compression book/data/running
+	mv book/data/running/compression_* book/data/
 
 clean:  ## remove the built book and the environment
 	rm -rf .venv _build

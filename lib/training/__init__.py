@@ -1,6 +1,9 @@
 """Training as it is done in practice: finite steps, momentum, Adam, and samples."""
 
+from lib.training.compression import load_compression, load_teacher
+from lib.training.digits import Digits, fit, load_digits
 from lib.training.loop import Fate, fate, train
+from lib.training.merging import averaged, best_outgoing, eliminated, greedy_groups, kept
 from lib.training.moments import MeanStep, mean_step
 from lib.training.optimisers import Adam, GradientDescent
 from lib.training.samples import EmpiricalLoss, NearestMinimum, nearest_minimum
@@ -8,12 +11,22 @@ from lib.training.tables import load_training
 
 __all__ = [
     "Adam",
+    "Digits",
     "EmpiricalLoss",
     "Fate",
     "GradientDescent",
     "MeanStep",
     "NearestMinimum",
+    "averaged",
+    "best_outgoing",
+    "eliminated",
     "fate",
+    "fit",
+    "greedy_groups",
+    "kept",
+    "load_compression",
+    "load_digits",
+    "load_teacher",
     "load_training",
     "mean_step",
     "nearest_minimum",

@@ -375,7 +375,7 @@ def _lines(path, columns):
 
 def _replace(path, columns, lines):
     fresh = path.with_name(path.name + ".new")
-    head = f"# python -m lib.training; Python {platform.python_version()}, NumPy {np.__version__}\n"
+    head = f"# lib.training, Python {platform.python_version()}, NumPy {np.__version__}\n"
     rows = sorted(lines, key=lambda line: [_sortable(entry) for entry in line.strip().split(",")])
     fresh.write_text(head + _line(columns) + "".join(rows), "utf-8", newline="")
     os.replace(fresh, path)
