@@ -142,12 +142,12 @@ def test_the_price_of_the_worse_student():
 
     price = {k: dearest(k) for k in range(7, 101)} | {k: dearest(k, ends_only=True) for k in (1000, 10**5)}
     assert max(price.values()) < 10
-    up = {k: f"{math.ceil(10 * price[k]) / 10:.1f}" for k in (20, 50, 100, 1000, 10**5)}
-    assert (f"at most {up[20]} percent at $k=20$, {up[50]} at $k=50$, {up[100]} at $k=100$, less than 10 for all "
+    up = {k: f"{price[k]:.2f}" for k in (20, 50, 100, 1000, 10**5)}
+    assert (f"up to {up[20]} percent at $k=20$, {up[50]} at $k=50$, {up[100]} at $k=100$, less than 10 for all "
             f"$7\\le k\\le100$; {up[1000]} at $k=1000$ and {up[10**5]} at $k=10^5$") in CLAIMS  # fmt: skip
     chapter = said("phase_diagram")
-    assert f"at most {up[20]} percent more at $k=20$, {up[50]} at $k=50$ and {up[100]} at $k=100$" in chapter
-    states(f"at $k=50$, where both are minima, it is at most {up[50]} percent")
+    assert f"up to {up[20]} percent more at $k=20$, {up[50]} at $k=50$ and {up[100]} at $k=100$" in chapter
+    states(f"at $k=50$, where both are minima, it is up to {up[50]} percent")
 
 
 def test_numbers_of_claims_and_chapters():
