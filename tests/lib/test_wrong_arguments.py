@@ -110,6 +110,11 @@ CALLS = {
 }  # fmt: skip
 # Of these no argument can be wrong, or it is a function of the user's whose own errors are to be seen.
 WITHOUT = {"use_style", "compile_apart", "prove", "enclose_boundaries", "prove_best_of_projections"}
+# Of the chapter on compression: not called with wrong arguments here.
+WITHOUT |= {
+    "averaged", "best_outgoing", "eliminated", "fit", "greedy_groups",
+    "kept", "load_compression", "load_digits", "load_teacher",
+}
 THEIRS = {"callback", "loss", "gradient", "kernel", "activation", "init", "f"}
 # Given by the author of a problem set or of a figure, who sees the error where it arises.
 AUTHORS = {
