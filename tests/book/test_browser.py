@@ -94,7 +94,7 @@ SCROLLED = {
     "book/proofs/how_flows_are_run",
     "book/proofs/unequal_teachers",
 }
-LETTERS = re.compile(r"scale\(([\d.]+) -[\d.]+\)")  # of a piece of text in a vector picture; its letters are 100 units high
+LETTERS = re.compile(r"scale\(([\d.]+) -[\d.]+\)")  # of text in a vector picture, 100 units high
 
 
 @pytest.mark.parametrize("name", [name for name in ENTRIES if (ROOT / f"{name}.ipynb").exists()])
@@ -105,7 +105,7 @@ def test_letters_of_pictures_are_legible_on_a_phone(look, name):
     shown = pictures.evaluate_all("all => all.map(image => [image.src, image.clientWidth / image.naturalWidth])")
     for address, shrunk in shown:
         drawn = built_book.site() / "_images" / address.rpartition("/")[2]
-        smallest = 100 * min(map(float, LETTERS.findall(drawn.read_text("utf-8"))))  # points, of which three are four pixels
+        smallest = 100 * min(map(float, LETTERS.findall(drawn.read_text("utf-8"))))  # points: three are four pixels
         assert shrunk * smallest * 4 / 3 >= 11, address
     wide = page.locator("img.wide-picture")
     assert wide.count() == 0 or name in SCROLLED
