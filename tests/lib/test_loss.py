@@ -374,7 +374,7 @@ def test_relu_has_a_gradient_at_a_neuron_that_is_all_zero():
             lambda loss: loss.monte_carlo(loss.teacher, np.random.default_rng(0), 10000.5),
             "samples must be an integer, got 10000.5",
         ),
-        (lambda loss: PopulationLoss(np.eye(3), kernels.erf), "teacher must be a Network, got array"),
+        (lambda loss: PopulationLoss(np.eye(3), kernels.erf), "teacher must be a Network and come first, .* got array"),
         (lambda loss: PopulationLoss(loss.teacher, "erf"), "kernel must be a Kernel, got 'erf'"),
     ],
 )

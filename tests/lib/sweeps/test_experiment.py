@@ -161,7 +161,7 @@ def test_pandas_reads_table_and_file(tmp_path):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (("missing.csv",), "source must be a file that sweep wrote, .* load_sweep.'erf', k=50., got 'missing.csv'"),
+        (("missing.csv",), "source must be a file that sweep wrote, .* load_sweep.'erf', k=50., .*; got 'missing.csv'"),
         (("erf",), "source must be a file .* got 'erf'"),
         ((5,), "source must be a file .* got 5"),
         (("erf", 7), r"among .*'erf': \[8, 10, 20, 50, 100\].*; got 'erf' and k = 7"),

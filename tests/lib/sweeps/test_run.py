@@ -295,7 +295,7 @@ def command(capsys, *arguments):
     ("arguments", "message"),
     [
         (["missing/table.csv"], "path must lie in a folder that exists, got .*missing/table.csv"),
-        (["."], "path must be an ordinary file"),
+        (["."], "path must be (an ordinary|the name of a) file"),
         ([""], "path must be an ordinary file"),
         (["notes.csv"], "path must be a table of lib.sweep, got a file that begins 'my notes"),
         (["other.csv"], "path must hold flows of the same settings"),
