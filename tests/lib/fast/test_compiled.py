@@ -18,6 +18,9 @@ pytestmark = pytest.mark.usefixtures("compiled_apart")
 TEACHERS = {
     "orthonormal": Network.orthonormal(6, 7),
     "correlated": random_network(np.random.default_rng(0), 6, 7),
+    "unequal": Network(np.eye(6, 7), [2.0, -1.0, 0.5, 0.1, 0.0, 1.0]),
+    "of every length": random_network(np.random.default_rng(8), 9, 7, 3.0),
+    "copied": Network(np.eye(7)[[0, 0, 1, 2, 2, 3]], np.ones(6)),
     "one": Network([[0.3, 0, 0, 0, 0, 0, 2.0]], [-1.5]),
 }
 
@@ -161,10 +164,19 @@ def test_a_step_of_long_weights_is_that_of_numpy():
         np.testing.assert_allclose(fast.point.theta, plain.point.theta, rtol=1e-9)
 
 
-def test_flows_and_certificates_are_those_of_numpy():
-    teacher = Network.orthonormal(12, 13)
+@pytest.mark.parametrize(
+    "teacher",
+    [
+        Network.orthonormal(12, 13),
+        Network(np.eye(12, 13), 1.0 / np.arange(1, 13)),
+        Network(np.sqrt(0.7) * np.eye(12, 13) + np.sqrt(0.3) * np.eye(13)[12], np.ones(12)),
+    ],
+    ids=["orthonormal", "unequal", "cosine 0.3"],
+)
+def test_flows_and_certificates_are_those_of_numpy(teacher):
     for seed in range(3):
         student = glorot(np.random.default_rng(seed), 8, 13)
+        assert type(integrator_for(compiled.CompiledLoss(teacher), student.W, student.a, 1e-5)) is compiled.CompiledNDF
         ends = []
         for L in (PopulationLoss(teacher, kernels.erf), compiled.CompiledLoss(teacher)):
             flow = gradient_flow(L, student)
