@@ -174,7 +174,7 @@ proofs: .venv/.installed-proofs  ## prove again what the book says of perturbed 
 training: .venv/.installed-fast  ## train the students of the chapter on training again, into book/data (half an hour)
 	mkdir -p book/data/running
 	$(BIN)/python -m lib.training book/data/running
-	mv book/data/running/training_*.csv book/data/
+	mv book/data/running/training_*.csv.gz book/data/
 
 # Interrupted, it goes on where it stopped; the committed tables are replaced when the new ones are whole.
 compression: .venv/.installed-fast  ## compress the trained networks of the book again, into book/data (20 minutes of one core)

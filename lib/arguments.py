@@ -33,14 +33,12 @@ _WHAT_IT_IS = {
     "U": "text: np.array({name}, dtype=float) reads numbers from it",
     "S": "bytes: np.array({name}, dtype=float) reads numbers from them",
 }
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
 
 
 class OutOfRange(ValueError):
     """Vectors longer than those for which a kernel was integrated."""
-
-
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
 
 
 def shown(value):

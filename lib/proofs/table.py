@@ -10,7 +10,6 @@ are proven, and each boundary of the second table lies within one part in 10^10 
 
 import argparse
 import csv
-import io
 import os
 import platform
 from pathlib import Path
@@ -25,7 +24,8 @@ from lib.proofs.ends import end_of_flow
 from lib.proofs.perturbed import Verdict, prove
 from lib.students.spectrum import PhaseBoundaries
 from lib.sweeps import table as sweeps
-from lib.sweeps.table import data_file
+from lib.sweeps.processes import progress
+from lib.sweeps.table import data_file, line_of
 
 LARGEST = 100
 
@@ -124,13 +124,13 @@ def write(proofs, folder, progress=lambda keys: keys):
     path = Path(folder) / proofs.name
     rows = read(path, proofs.columns)
     done = {tuple(int(row[name]) for name in proofs.columns[: len(proofs.keys[0])]) for row in rows}
-    text = _header() + _line(proofs.columns) + "".join(_line(row.values()) for row in rows)
+    text = _header() + line_of(proofs.columns) + "".join(line_of(row.values()) for row in rows)
     fresh = path.with_name(path.name + ".new")
     fresh.write_text(text, "utf-8")  # without half a line that a killed process left
     os.replace(fresh, path)
     with open(path, "a", encoding="utf-8", newline="") as file:
         for key in progress([key for key in proofs.keys if key not in done]):
-            file.write(_line(proofs.row(*key)))
+            file.write(line_of(proofs.row(*key)))
             file.flush()
 
 
@@ -139,12 +139,6 @@ def _header():
         f"Python {platform.python_version()}, python-flint {flint.__version__}, {PRECISION} bits"
     )
     return f"# python -m lib.proofs book/data; {versions}\n"
-
-
-def _line(values):
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(values)
-    return text.getvalue()
 
 
 def parser():
@@ -164,12 +158,4 @@ def parser():
 def main(arguments=None):
     options = parser().parse_args(arguments)
     for proofs in (all_ends(),) if options.ends else all_proofs(options.largest):
-        write(proofs, options.folder, lambda keys: _progress(keys, len(keys)))
-
-
-def _progress(keys, total):
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return keys
-    return tqdm(keys, total=total, unit="proof", smoothing=0.0)
+        write(proofs, options.folder, lambda keys: progress(keys, len(keys), "proof"))

@@ -32,6 +32,22 @@ def ending(kind, message):
     return {KeyboardInterrupt: _QuietInterrupt, RuntimeError: _QuietError}[kind](message)
 
 
+def progress(items, total, unit, done=0, **options):
+    """The items, with a bar where tqdm is installed.
+
+    Examples
+    --------
+    >>> from lib.sweeps.processes import progress
+    >>> list(progress("ab", 2, "letter", disable=True))
+    ['a', 'b']
+    """
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return items
+    return tqdm(items, total=total, initial=done, unit=unit, smoothing=0.0, **options)
+
+
 UNGUARDED = 77  # a worker's exit status: importing the script, it came upon the call of `sweep`
 _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 

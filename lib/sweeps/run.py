@@ -27,7 +27,7 @@ from lib.loss import PopulationLoss
 from lib.networks import Network
 from lib.students.recognition import identify
 from lib.sweeps.experiment import experiment, from_settings, packed, unpacked
-from lib.sweeps.processes import UNGUARDED, ending, local_processes
+from lib.sweeps.processes import UNGUARDED, ending, local_processes, progress
 from lib.sweeps.table import Table, locked, replace
 
 
@@ -149,7 +149,9 @@ def sweep(
             row = functools.partial(flow_row, compiled=compiled)
             futures += [executor.submit(row, n, seed, common) for n, seed in missing]
             completed = concurrent.futures.as_completed(futures)
-            for future in _progress(stack, completed, len(wanted), len(wanted) - len(missing)):
+            bar = progress(completed, len(wanted), "flow", done=len(wanted) - len(missing))
+            stack.callback(getattr(bar, "close", lambda: None))  # ends its line
+            for future in bar:
                 try:
                     table.append(future.result())
                 except ValueError as refusal:  # one flow does not cost the others
@@ -208,8 +210,7 @@ def certified_flow(n, seed, common, compiled=True):
     start = common.start(np.random.default_rng([common.k, n, seed]), n)
     gradient_tol = common.gradient_tol
     while True:
-        accuracy = {"rtol": common.rtol, "gradient_tol": gradient_tol}
-        flow = gradient_flow(L, start, **accuracy, progress=False)
+        flow = gradient_flow(L, start, rtol=common.rtol, gradient_tol=gradient_tol, progress=False)
         if flow.status == "interrupted":  # by Ctrl-C in this very process: no end, and no row
             raise KeyboardInterrupt
         certificate = certify(L, flow.student)
@@ -247,12 +248,3 @@ def _distinct(name, values, least):
     if len(set(values)) < len(values):
         raise ValueError(f"{name} must be distinct, got {shown(values)}")
     return values
-
-
-def _progress(stack, futures, total, done):
-    """The futures, with a bar where tqdm is installed, which ends its line when the stack does."""
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return futures
-    return stack.enter_context(tqdm(futures, total=total, initial=done, unit="flow", smoothing=0.0))

@@ -161,7 +161,7 @@ class Table:
     def append(self, row):
         """Add a row; it is on the disk when this returns, or the file is as it was."""
         if self._path is not None:
-            line = _line(row[name] for name in DTYPE.names).encode("utf-8")
+            line = line_of(row[name] for name in DTYPE.names).encode("utf-8")
             try:
                 while line:  # a disk that is almost full takes a part
                     line = line[self._file.write(line) :]
@@ -188,7 +188,7 @@ class Table:
             return
         self._file.close()
         written = self._path.read_bytes()
-        lines = [_line(self.rows[run][name] for name in DTYPE.names) for run in sorted(self.rows)]
+        lines = [line_of(self.rows[run][name] for name in DTYPE.names) for run in sorted(self.rows)]
         fresh = (_parse(written, self._path).header + "".join(lines)).encode("utf-8")
         if fresh != written:
             replace(self._path, fresh)
@@ -329,7 +329,15 @@ def _is_begun(data):
     return any(text.startswith(last) for text in start) or len(whole) < 3 and last.startswith(start)
 
 
-def _line(values):
+def line_of(values):
+    """A line of a CSV file, with its end.
+
+    Examples
+    --------
+    >>> from lib.sweeps.table import line_of
+    >>> line_of((1, 0.5, "copy, average"))
+    '1,0.5,"copy, average"\\n'
+    """
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(values)
     return text.getvalue()

@@ -2,7 +2,7 @@
 
     python -m lib.training --compression book/data/running
 
-makes compression_digits.csv (networks trained on digits), compression_clusters.csv (random
+makes the tables compression_digits (networks trained on digits) and compression_clusters (random
 teachers) and compression_teachers.npz (the trained networks) there. The same command again
 continues where it was stopped. Another processor trains networks that differ a little; the numbers
 of the tables then agree to about a percent, and what the chapter concludes does not change.
@@ -13,10 +13,12 @@ import functools
 import numpy as np
 
 from lib import kernels
+from lib.arguments import integer, shown
 from lib.descent.flow import glorot, gradient_flow
 from lib.fast import accelerator
 from lib.networks import Network
 from lib.students.bounds import loss_lower_bound
+from lib.sweeps.plans import Plan, load, write
 from lib.sweeps.table import data_file
 from lib.training.digits import fit, load_digits
 from lib.training.merging import (
@@ -29,7 +31,6 @@ from lib.training.merging import (
     kept,
     strongest,
 )
-from lib.training.tables import Plan, write
 
 KERNELS = {"erf": kernels.erf, "relu": kernels.relu}
 METHODS = {  # how a student of n neurons is made of the teacher
@@ -73,9 +74,10 @@ def load_teacher(name, seed):
     >>> load_digits(20, seed=0).test_error(load_teacher("relu", 0), kernels.relu) < 0.03
     True
     """
+    if not isinstance(name, str) or name not in KERNELS:
+        raise ValueError(f"name must be 'erf' or 'relu', got {shown(name)}")
     with np.load(data_file("compression_teachers.npz")) as file:
-        if name not in file or not 0 <= seed < len(file[name]):
-            raise ValueError(f"name, seed must be 'erf' or 'relu', 0 to 9, got {name!r}, {seed!r}")
+        seed = integer("seed", seed, least=0, most=len(file[name]) - 1)
         return Network.unravel(file[name][seed], K, D)
 
 
@@ -97,10 +99,7 @@ def load_compression(name):
     >>> sorted(set(load_compression("clusters")["n"].tolist()))
     [5, 10, 15]
     """
-    path = data_file(f"compression_{name}.csv")
-    return np.genfromtxt(
-        path, delimiter=",", names=True, skip_header=1, dtype=None, encoding="utf-8"
-    )
+    return load("compression", ("digits", "clusters"), name)
 
 
 def clustered_teacher(cosine, unequal, seed):
@@ -163,13 +162,13 @@ def plans(seeds=10):
     errors = "start_error", "flow_error", "trained_error", "direct_error"
     return [
         Plan(
-            "compression_digits.csv",
+            "compression_digits",
             ("kernel", "n", *method, "energy", "teacher_error", "bound", *losses, *errors),
             [(name, n, s) for name in KERNELS for n in WIDTHS[::-1] for s in range(seeds)],
             digit_rows,
         ),
         Plan(
-            "compression_clusters.csv",
+            "compression_clusters",
             ("cosine", "unequal", "n", *method, "energy", "bound", *losses),
             [
                 (c, unequal, n, s)

@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import erf
 
-from lib import kernels
-from lib.arguments import instance, integer
+from lib.arguments import finite_array, instance, integer, real, whole_number
+from lib.kernels import Kernel
 from lib.networks import Network, split
 from lib.records import record
 from lib.sweeps.table import data_file
+from lib.training.samples import slopes
 
 _TRAINING = 1200  # images; the others are for the test
 
@@ -140,7 +140,12 @@ def fit(kernel, student, x, y, decay=1e-3, steps=1000):
     >>> f"{found.a[0] * found.W[0, 0]:.4f}"
     '1.0000'
     """
+    instance("kernel", kernel, Kernel)
     n, d = instance("student", student, Network).W.shape
+    x, y = finite_array("x", x, ndim=2), finite_array("y", y, ndim=1)
+    if x.shape != (len(y), d) or len(y) == 0:
+        raise ValueError(f"x must have a row of {d} inputs for each of y, got shape {x.shape}")
+    decay, steps = real("decay", decay, 0.0, 1e6), whole_number("steps", steps, least=1)
 
     def objective(theta):
         value, gradient = squared_error(kernel, *split(theta, n, d), x, y)
@@ -154,12 +159,7 @@ def fit(kernel, student, x, y, decay=1e-3, steps=1000):
 def squared_error(kernel, W, a, x, y):
     """The mean squared error of a network on data, and its gradient in the order of `ravel`."""
     z = x @ W.T
-    if kernel is kernels.erf:
-        activity, slope = erf(np.sqrt(0.5) * z), np.sqrt(2.0 / np.pi) * np.exp(-0.5 * z**2)
-    elif kernel is kernels.relu:
-        activity, slope = np.maximum(z, 0.0), (z > 0.0).astype(float)
-    else:
-        raise ValueError(f"kernel must be erf or relu, got {kernel!r}")
+    activity, slope = kernel.sigma(z), slopes(kernel, z)
     error = activity @ a - y
     scaled = 2.0 / len(y) * error
     slope_W = a[:, None] * ((scaled[:, None] * slope).T @ x)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import erf
 
 from lib import kernels
 from lib.arguments import LARGEST_WEIGHT, instance, shown, whole_number
@@ -15,7 +14,7 @@ from lib.networks import Network, split
 from lib.records import record
 from lib.students.recognition import identify
 from lib.training.optimisers import Adam, GradientDescent
-from lib.training.samples import EmpiricalLoss
+from lib.training.samples import EmpiricalLoss, slopes
 
 _NUMBERS_AT_ONCE = 2**20  # sampled inputs, for which the generators are called
 
@@ -174,31 +173,22 @@ def _apply(A, x):
 
 def sampled_gradients(L, batches):
     """The same for the mean squared error on the next of some batches (S, B, d) of inputs."""
-    sigma, slope = _activation(L.kernel)
+    kernel = L.kernel
+    if kernel not in (kernels.erf, kernels.relu):
+        raise ValueError(f"L must be of erf or relu to train on samples, got {kernel!r}")
     V, b = L.teacher.W, L.teacher.a
 
     def gradients(W, a):
         x = next(batches)
         z = x @ W.swapaxes(1, 2)
-        activity = sigma(z)
-        error = np.einsum("sbi,si->sb", activity, a) - sigma(x @ V.T) @ b
+        activity = kernel.sigma(z)
+        error = np.einsum("sbi,si->sb", activity, a) - kernel.sigma(x @ V.T) @ b
         error *= 2.0 / x.shape[1]
-        by_neuron = slope(z) * error[:, :, None]
+        by_neuron = slopes(kernel, z) * error[:, :, None]
         slope_W = a[:, :, None] * (by_neuron.swapaxes(1, 2) @ x)
         return slope_W, np.einsum("sbi,sb->si", activity, error)
 
     return gradients
-
-
-def _activation(kernel):
-    if kernel is kernels.erf:
-        return (
-            lambda y: erf(np.sqrt(0.5) * y),
-            lambda y: np.sqrt(2.0 / np.pi) * np.exp(-0.5 * y**2),
-        )
-    if kernel is kernels.relu:
-        return lambda y: np.maximum(y, 0.0), lambda y: (y > 0.0).astype(float)
-    raise ValueError(f"L must be of erf or relu to train on samples, got {kernel!r}")
 
 
 def fate(L, student):

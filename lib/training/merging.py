@@ -13,7 +13,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import pdist, squareform
 
 from lib import kernels
-from lib.arguments import instance, integer
+from lib.arguments import instance, integer, shown
 from lib.loss import PopulationLoss
 from lib.networks import Network
 from lib.pairs import among, between, squared_norms
@@ -42,6 +42,9 @@ def averaged(L, groups):
     (True, array([1., 2.]))
     """
     mass, points, sign = _masses(L)
+    if isinstance(groups, str) or not np.iterable(groups) or len(groups) == 0:
+        raise ValueError(f"groups must be lists of teacher neurons, got {shown(groups)}")
+    groups = [_neurons("groups", group, L) for group in groups]
     total = np.array([mass[group].sum() for group in groups])
     centres = np.array([mass[group] @ points[group] for group in groups]) / total[:, None]
     if L.kernel is kernels.erf:
@@ -68,6 +71,7 @@ def kept(L, neurons):
     array([[1., 0., 0.],
            [0., 0., 1.]])
     """
+    neurons = _neurons("neurons", neurons, instance("L", L, PopulationLoss))
     return Network(L.teacher.W[neurons], L.teacher.a[neurons])
 
 
@@ -90,6 +94,7 @@ def best_outgoing(L, student):
     >>> best_outgoing(L, Network(np.eye(2), [0.3, 0.7])).a.round(12)
     array([1., 1.])
     """
+    instance("L", L, PopulationLoss).weights(student)
     G = L.kernel.value_at(among(student.W, L.kernel.noise))
     T = L.kernel.value_at(between(student.W, L.teacher.W, L.kernel.noise)) @ L.teacher.a
     return Network(student.W, np.linalg.lstsq(G, T, rcond=1e-10)[0])
@@ -178,8 +183,8 @@ def greedy_groups(L, n):
     >>> greedy_groups(PopulationLoss(teacher, kernels.erf), 2)
     [[0], [1, 2]]
     """
-    n = integer("n", n, least=len(set(_masses(L)[2].tolist())), most=L.teacher.n)
     _, _, sign = _masses(L)
+    n = integer("n", n, least=len(set(sign.tolist())), most=L.teacher.n)
     groups = [[j] for j in range(L.teacher.n)]
     while len(groups) > n:
         joined = [
@@ -191,9 +196,20 @@ def greedy_groups(L, n):
     return groups
 
 
+def _neurons(name, indices, L):
+    """Indices of teacher neurons as a list of ints, one at least and each once."""
+    if isinstance(indices, str) or not np.iterable(indices):
+        raise ValueError(f"{name} must hold indices of teacher neurons, got {shown(indices)}")
+    found = [integer(name, index, least=0, most=L.teacher.n - 1) for index in indices]
+    if len(set(found)) < len(found) or not found:
+        raise ValueError(f"{name} must hold indices, each once, got {shown(indices)}")
+    return found
+
+
 def _masses(L):
     """Masses (k,), points (k, d), and signs that may not be mixed (k,)."""
-    V, b = L.teacher.W, L.teacher.a
+    teacher = instance("L", L, PopulationLoss).teacher
+    V, b = teacher.W, teacher.a
     sign, lengths = np.where(b < 0.0, -1.0, 1.0), np.sqrt(squared_norms(V))
     if L.kernel is kernels.erf:
         return np.abs(b), sign[:, None] * V / np.sqrt(1.0 + lengths**2)[:, None], np.ones(len(b))

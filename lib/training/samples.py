@@ -3,14 +3,32 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import erf
 
 from lib import kernels
 from lib.arguments import finite_array, instance
+from lib.loss import PopulationLoss
 from lib.networks import Network, split
 from lib.records import record
 
 _NEWTON_STEPS = 100
+
+
+def slopes(kernel, z):
+    """The derivative of the activation at z, elementwise; for relu 0 at its kink.
+
+    Raises ValueError for another kernel than erf and relu.
+
+    Examples
+    --------
+    >>> from lib.training.samples import slopes
+    >>> slopes(kernels.relu, np.array([-1.0, 0.0, 2.0]))
+    array([0., 0., 1.])
+    """
+    if kernel is kernels.erf:
+        return np.sqrt(2.0 / np.pi) * np.exp(-0.5 * z**2)
+    if kernel is kernels.relu:
+        return (z > 0.0).astype(float)
+    raise ValueError(f"kernel must be erf or relu to train on samples, got {kernel!r}")
 
 
 class EmpiricalLoss:
@@ -40,6 +58,7 @@ class EmpiricalLoss:
             )
         self.kernel = kernels.erf
         self.y = teacher(self.x, self.kernel)
+        self._exact = PopulationLoss(teacher, self.kernel)
 
     def __call__(self, student):
         """The mean squared error of a student on the inputs.
@@ -63,12 +82,8 @@ class EmpiricalLoss:
         return float(np.mean((student(self.x, self.kernel) - self.y) ** 2))
 
     def weights(self, student):
-        """The student's W and a; raises ValueError where it has other inputs than the teacher."""
-        if instance("student", student, Network).d != self.teacher.d:
-            raise ValueError(
-                f"student must have the teacher's input dimension {self.teacher.d}, got {student.d}"
-            )
-        return student.W, student.a
+        """The student's W and a; raises ValueError as a `PopulationLoss` does."""
+        return self._exact.weights(student)
 
     def derivatives(self, student):
         """Value, gradient and Hessian at a student, in the order of `Network.ravel`.
@@ -92,8 +107,7 @@ class EmpiricalLoss:
         (W, a), x, N = self.weights(student), self.x, len(self.x)
         n, d = W.shape
         z = x @ W.T
-        activity = erf(np.sqrt(0.5) * z)
-        slope = np.sqrt(2.0 / np.pi) * np.exp(-0.5 * z**2)
+        activity, slope = self.kernel.sigma(z), slopes(self.kernel, z)
         error = activity @ a - self.y
         by_weight = (a * slope)[:, :, None] * x[:, None, :]  # df/dW
         J = np.concatenate((by_weight.reshape(N, n * d), activity), axis=1)

@@ -2,32 +2,24 @@
 
     python -m lib.training book/data/running
 
-makes training_fates.csv, training_early.csv, training_escapes.csv and training_samples.csv there.
-Rows are appended as they are finished, and the same command again continues where it was stopped.
+makes the tables training_fates, training_early, training_escapes and training_samples there; the
+same command again continues where it was stopped.
 """
 
-import csv
-import io
 import itertools
-import os
-import platform
-from concurrent.futures import as_completed
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from lib import kernels
-from lib.arguments import shown
 from lib.descent.flow import glorot, gradient_flow
 from lib.fast import accelerator
 from lib.networks import Network
 from lib.pairs import squared_norms
 from lib.students.averaging import copy_average
 from lib.students.perturbed import perturbed_copies
-from lib.sweeps.processes import local_processes
-from lib.sweeps.table import data_file
+from lib.sweeps.plans import Plan, load, write
 from lib.training.loop import fate, train
 from lib.training.optimisers import Adam, GradientDescent
 from lib.training.samples import EmpiricalLoss, nearest_minimum
@@ -73,15 +65,6 @@ class Training(NamedTuple):
         return GradientDescent(self.rate, 0.9 if self.optimiser == "momentum" else 0.0)
 
 
-class Plan(NamedTuple):
-    """A file: the names of its columns, its jobs, and what makes the rows of a job."""
-
-    name: str
-    columns: tuple
-    jobs: list
-    rows: object
-
-
 def exact_loss(k):
     """The erf loss of the orthonormal teacher with k neurons in k + 1 dimensions."""
     return accelerator.loss(Network.orthonormal(k, k + 1), kernels.erf)
@@ -101,7 +84,7 @@ def fate_rows(start, training, seeds):
 
 
 def early_statistics(student, k):
-    """What may tell the fate of a student: see `training_early.csv` in `plans`."""
+    """What may tell the fate of a student: the columns of training_early in `plans`."""
     W, a = student.W, student.a
     share = np.abs(a[:, None] * W[:, :k]) * np.sqrt(2.0 / (1.0 + squared_norms(W)))[:, None]
     cosine = np.abs(W[:, :k]) / np.linalg.norm(W, axis=1)[:, None]
@@ -219,12 +202,7 @@ def load_training(name):
     >>> sorted(set(table["optimiser"].tolist()))
     ['adam', 'flow', 'gradient descent', 'momentum']
     """
-    if not isinstance(name, str) or name not in _TABLES:
-        raise ValueError(f"name must be one of {', '.join(_TABLES)}, got {shown(name)}")
-    path = data_file(f"training_{name}.csv")
-    return np.genfromtxt(
-        path, delimiter=",", names=True, skip_header=1, dtype=None, encoding="utf-8"
-    )
+    return load("training", _TABLES, name)
 
 
 def _groups(seeds):
@@ -293,34 +271,24 @@ def plans(smaller=1):
         for group in _groups(max(2, 20 // smaller))
     ]
     end = ("seed", "kind", "loss")
+    of_samples = "training_loss", "test_loss", "gradient", "smallest_eigenvalue"
     return [
-        Plan("training_fates.csv", Start._fields + Training._fields + end, fate_jobs, fate_rows),
+        Plan("training_fates", Start._fields + Training._fields + end, fate_jobs, fate_rows),
         Plan(
-            "training_early.csv",
+            "training_early",
             ("k", "n", "seed", "time", "loss", *STATISTICS, "kind"),
             early,
             early_rows,
         ),
         Plan(
-            "training_escapes.csv",
+            "training_escapes",
             ("k", "n", "minimum", "rate", "batch", "seed", "steps", "kind"),
             escapes,
             escape_rows,
         ),
         Plan(
-            "training_samples.csv",
-            (
-                "k",
-                "n",
-                "start",
-                "ratio",
-                "seed",
-                "training_loss",
-                "test_loss",
-                "gradient",
-                "smallest_eigenvalue",
-                "kind",
-            ),
+            "training_samples",
+            ("k", "n", "start", "ratio", "seed", *of_samples, "kind"),
             samples,
             sample_rows,
         ),
@@ -329,74 +297,6 @@ def plans(smaller=1):
 
 def make(folder, smaller=1):
     """Write what the files in the folder lack, on all cores."""
-    folder = Path(folder)
     accelerator.compile_apart()
     for plan in plans(smaller):
         write(plan, folder)
-
-
-def write(plan, folder):
-    """Append the rows of the jobs that are missing; at the end put all rows in order.
-
-    The finished jobs are listed in a file beside the table until all are finished.
-    """
-    path, log_path = folder / plan.name, folder / (plan.name + ".jobs")
-    finished = set(log_path.read_text("utf-8").split()) if log_path.exists() else set()
-    missing = [i for i in range(len(plan.jobs)) if str(i) not in finished]
-    lines = _lines(path, plan.columns)
-    if path.exists() and not log_path.exists():
-        return
-    _replace(path, plan.columns, lines)  # without half a line that a killed process left
-    with (
-        local_processes(max(1, len(missing))) as pool,
-        open(path, "a", encoding="utf-8", newline="") as table,
-        open(log_path, "a", encoding="utf-8") as log,
-    ):
-        futures = {pool.submit(plan.rows, *plan.jobs[i]): i for i in missing}
-        for future in _progress(as_completed(futures), len(futures), plan.name):
-            table.write("".join(map(_line, future.result())))
-            table.flush()
-            log.write(f"{futures[future]}\n")
-            log.flush()
-    _replace(path, plan.columns, _lines(path, plan.columns))
-    log_path.unlink()
-
-
-def _lines(path, columns):
-    """The whole lines of a table, each once; none without the file."""
-    if not path.exists():
-        return set()
-    text = path.read_text("utf-8")
-    _, names, *lines = text[: text.rfind("\n") + 1].splitlines(keepends=True)
-    if names != _line(columns):
-        raise ValueError(f"folder must hold no {path.name} with other columns, got {names.strip()}")
-    return set(lines)
-
-
-def _replace(path, columns, lines):
-    fresh = path.with_name(path.name + ".new")
-    head = f"# lib.training, Python {platform.python_version()}, NumPy {np.__version__}\n"
-    rows = sorted(lines, key=lambda line: [_sortable(entry) for entry in line.strip().split(",")])
-    fresh.write_text(head + _line(columns) + "".join(rows), "utf-8", newline="")
-    os.replace(fresh, path)
-
-
-def _sortable(entry):
-    try:
-        return 0, float(entry), ""
-    except ValueError:
-        return 1, 0.0, entry
-
-
-def _line(values):
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(values)
-    return text.getvalue()
-
-
-def _progress(futures, total, name):
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return futures
-    return tqdm(futures, total=total, desc=name, unit="job", smoothing=0.0)

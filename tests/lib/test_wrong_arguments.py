@@ -85,6 +85,15 @@ CALLS = {
     training.fate: dict(L=L, student=copy_average([1, 2])),
     training.mean_step: dict(L=L, student=START, rate=0.1, batch=2),
     training.load_training: dict(name="escapes"),
+    training.averaged: dict(L=L, groups=[[0], [1, 2]]),
+    training.kept: dict(L=L, neurons=[0, 2]),
+    training.best_outgoing: dict(L=L, student=START),
+    training.eliminated: dict(L=L, n=2),
+    training.greedy_groups: dict(L=L, n=2),
+    training.load_digits: dict(d=5, seed=0),
+    training.load_teacher: dict(name="erf", seed=0),
+    training.load_compression: dict(name="digits"),
+    training.fit: dict(kernel=kernels.erf, student=START, x=np.eye(3), y=np.ones(3), decay=1e-3, steps=2),
     training.nearest_minimum: dict(loss=training.EmpiricalLoss(TEACHER, np.eye(3)), student=START),
     checks.choice: dict(name="it", yours="a", options="abc", questions=1),
     checks.number: dict(name="it", yours=1.0),
@@ -110,11 +119,6 @@ CALLS = {
 }  # fmt: skip
 # Of these no argument can be wrong, or it is a function of the user's whose own errors are to be seen.
 WITHOUT = {"use_style", "compile_apart", "prove", "enclose_boundaries", "prove_best_of_projections"}
-# Of the chapter on compression: not called with wrong arguments here.
-WITHOUT |= {
-    "averaged", "best_outgoing", "eliminated", "fit", "greedy_groups",
-    "kept", "load_compression", "load_digits", "load_teacher",
-}
 THEIRS = {"callback", "loss", "gradient", "kernel", "activation", "init", "f"}
 # Given by the author of a problem set or of a figure, who sees the error where it arises.
 AUTHORS = {
