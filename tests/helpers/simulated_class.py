@@ -46,8 +46,8 @@ def small_set():
     )
     solution = "def {head}:\n    ### BEGIN SOLUTION\n    {body}\n    ### END SOLUTION"
     cells = [
-        v4.new_markdown_cell("# A small problem set"),
-        v4.new_code_cell("import numpy as np"),
+        v4.new_markdown_cell("# A small problem set", id="small-title"),  # the same in every process
+        v4.new_code_cell("import numpy as np", id="small-imports"),
         question("small-square", solution.format(head="square(x)", body="return x * x"), solution=True),
         question(
             "small-square-test",
