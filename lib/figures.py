@@ -5,9 +5,13 @@ the same in the pages; tests/book/test_tour.py holds the two together. Matplotli
 something is drawn.
 """
 
+import time
+import warnings
+from contextlib import contextmanager
+
 import numpy as np
 
-from lib.arguments import instance, integer
+from lib.arguments import instance, integer, real
 from lib.networks import Network
 
 COPY, AVERAGE, OTHER = "#1f77b4", "#ff7f0e", "#8c8c8c"
@@ -203,3 +207,105 @@ def draw_student(ax, student, k, neuron_roles=None, spacing=22.0):
     ax.scatter(x, np.zeros(student.n), s=(2 * radii * spacing) ** 2, color=colours, lw=0)
     ax.set(xlim=(-1, k), ylim=(-0.35, 1.2), xticks=[], yticks=[])
     ax.axis("off")
+
+
+def _shown_in_notebook(figure):
+    """The function that shows the figure again in its place, in a notebook; None elsewhere."""
+    try:
+        from IPython import get_ipython
+        from IPython.display import display
+    except ImportError:
+        return None
+    if getattr(get_ipython(), "kernel", None) is None:
+        return None
+    place = display(figure, display_id=True)
+    return lambda: place.update(figure)
+
+
+def live_plot(seconds=0.5):
+    """Watch a flow while it runs: its loss, its gradient and the norms of the student neurons.
+
+    The picture is drawn again in its place, in a notebook or in a window, and once more when the
+    flow has ended or was interrupted. At most a fifth of the time is spent on pictures.
+
+    Parameters
+    ----------
+    seconds : float
+        Least time between two pictures, >= 0.
+
+    Returns
+    -------
+    context manager
+        It gives the callback for `gradient_flow`, ``callback(time, loss, gradient_norm, student)``.
+
+    Raises
+    ------
+    ValueError
+        Where ``seconds`` is not such a number.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from lib import Network, PopulationLoss, copy_average, figures, gradient_flow, kernels
+    >>> L = PopulationLoss(Network.orthonormal(4, 5), kernels.erf)
+    >>> start = Network(0.9 * copy_average([1, 3], 5).W, [1.0, 2.0])
+    >>> with figures.live_plot() as plot:
+    ...     flow = gradient_flow(L, start, callback=plot)
+    >>> flow.status
+    'converged'
+    >>> plt.close()
+    """
+    return _live_plot(real("seconds", seconds, 0.0))
+
+
+@contextmanager
+def _live_plot(seconds):
+    import matplotlib.pyplot as plt
+
+    figure, (top, bottom) = plt.subplots(2, 1, sharex=True, figsize=(5.6, 4.2))
+    top.set(xscale="log", yscale="log", title="Waiting for the first step")
+    bottom.set(xlabel="time $t$", ylabel=r"norms $\|w_i\|$")
+    (loss_curve,) = top.plot([], [], color=VIOLET, label="loss $L$")
+    (slope_curve,) = top.plot([], [], color=GREEN, label=r"gradient $\|\nabla L\|$")
+    top.legend()
+    curves, points = [], []
+    show = _shown_in_notebook(figure)
+    in_notebook = show is not None
+    if not in_notebook:
+        with warnings.catch_warnings():  # without windows `plt.savefig` stores the last picture
+            warnings.simplefilter("ignore", UserWarning)
+            plt.show(block=False)
+        show = figure.canvas.flush_events
+    next_time = time.monotonic() + seconds
+
+    def draw():
+        times, losses, slopes, norms = zip(*points, strict=True)
+        loss_curve.set_data(times, losses)
+        slope_curve.set_data(times, slopes)
+        if not curves:
+            curves.extend(bottom.plot(times, norms, color="0.5", lw=1.0))
+        for curve, values in zip(curves, np.transpose(norms), strict=True):
+            curve.set_data(times, values)
+        top.set_title(f"$L$ = {losses[-1]:.6f} at $t$ = {times[-1]:.4g}, step {len(times)}")
+        for ax in (top, bottom):
+            ax.relim()
+            ax.autoscale_view()
+        show()
+
+    def callback(at, loss, gradient_norm, student):
+        nonlocal next_time
+        if at > 0:  # the axis of times is logarithmic
+            points.append((at, loss, gradient_norm, np.linalg.norm(student.W, axis=1)))
+        begin = time.monotonic()
+        if points and begin >= next_time:
+            draw()
+            end = time.monotonic()
+            next_time = end + max(seconds, 4 * (end - begin))
+
+    try:
+        yield callback
+    finally:
+        if points:
+            draw()
+        if in_notebook:  # which would show the figure a second time below the cell
+            plt.close(figure)

@@ -64,7 +64,7 @@ def test_examples_run(module, monkeypatch):
     for needing, package in NEEDS.items():
         if module.startswith(needing):
             pytest.importorskip(package)
-    monkeypatch.setattr(matplotlib.pyplot, "show", lambda: matplotlib.pyplot.close("all"))
+    monkeypatch.setattr(matplotlib.pyplot, "show", lambda **_: matplotlib.pyplot.close("all"))
     failed, _ = doctest.testmod(importlib.import_module(module), extraglobs=EXAMPLES)
     assert failed == 0
 

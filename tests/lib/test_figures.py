@@ -1,12 +1,15 @@
 """lib/figures.py: where the student neurons of the glyph stand, and what is drawn of the weights."""
 
+import matplotlib.pyplot as plt
+import nbclient
+import nbformat
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from scipy.optimize import lsq_linear
 
-from lib import Network, copy_average, figures, kernels, perturbed_copies
+from lib import Network, PopulationLoss, copy_average, figures, glorot, gradient_flow, kernels, perturbed_copies
 
 
 def nearest_without_overlap(wanted, gaps):
@@ -79,3 +82,59 @@ def test_bad_input_is_named():
         figures.path_weights("student", 3)
     with pytest.raises(ValueError, match="neuron_roles must be 2 of .* got .*'mean'"):
         drawn(student, 3, ["copy", "mean"])
+
+
+def watched(steps, seconds, monkeypatch):
+    """The axes of a live plot to which these steps were told, once for each of its pictures."""
+    pictures = []
+    monkeypatch.setattr(figures, "_shown_in_notebook", lambda figure: lambda: pictures.append(figure.axes))
+    with figures.live_plot(seconds) as plot:
+        for step in steps:
+            plot(*step)
+    return pictures
+
+
+def test_a_live_plot_shows_what_it_was_told_after_each_step_and_at_the_end(monkeypatch):
+    steps = [(t, 1 / (1 + t), 2 / (1 + t), Network([[3.0, 4.0 * t], [0.0, t]], [1.0, 2.0])) for t in (0.0, 1.0, 2.0)]
+    pictures = watched(steps, 0.0, monkeypatch)
+    top, bottom = pictures[-1]
+    for curve, wanted in zip(top.lines, ([1 / 2, 1 / 3], [1.0, 2 / 3]), strict=True):
+        assert curve.get_xydata() == pytest.approx(np.transpose([[1.0, 2.0], wanted]))
+    norms = [curve.get_ydata() for curve in bottom.lines]
+    assert np.array(norms) == pytest.approx(np.array([[5.0, np.hypot(3, 8)], [1.0, 2.0]]))
+    assert "0.333333" in top.get_title() and "step 2" in top.get_title()
+    assert len(pictures) >= 2 and not plt.get_fignums()
+    assert len(watched(steps, 60.0, monkeypatch)) == 1  # the last one
+    assert watched(steps[:1], 0.0, monkeypatch) == []  # nothing happened yet
+
+
+def test_a_live_plot_shows_the_last_step_of_a_flow_that_is_interrupted(monkeypatch):
+    pictures = []
+    monkeypatch.setattr(figures, "_shown_in_notebook", lambda figure: lambda: pictures.append(figure.axes))
+    L = PopulationLoss(Network.orthonormal(4, 5), kernels.erf)
+
+    def until(plot):
+        def callback(*step):
+            plot(*step)
+            if step[0] > 1:
+                raise KeyboardInterrupt
+
+        return callback
+
+    with figures.live_plot(60.0) as plot:
+        flow = gradient_flow(L, glorot(np.random.default_rng(0), 2, 5), callback=until(plot))
+    assert flow.status == "interrupted" and len(pictures) == 1
+    assert pictures[0][0].lines[0].get_ydata()[-1] == pytest.approx(flow.losses[-1])
+
+
+def test_in_a_notebook_a_live_plot_is_one_picture_in_its_place():
+    source = """
+from lib import Network, figures
+with figures.live_plot(0.0) as plot:
+    for t in (1.0, 2.0, 3.0):
+        plot(t, 1.0 / t, 1.0, Network([[t]], [1.0]))
+"""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    nbclient.NotebookClient(notebook, kernel_name="python3").execute()
+    (output,) = notebook.cells[0].outputs
+    assert output.output_type == "display_data" and "image/png" in output.data

@@ -76,6 +76,7 @@ CALLS = {
     figures.path_weights: dict(student=START, k=3),
     figures.roles: dict(weights=[[1.0, 0.0]]),
     figures.places: dict(weights=[[1.0, 0.0]], radii=[0.3]),
+    figures.live_plot: dict(seconds=0.5),
     figures.draw_student: dict(ax=None, student=START, k=3, neuron_roles=["copy", "other"], spacing=20.0),
     read_training: dict(result={}),
     accelerator.loss: dict(teacher=TEACHER, kernel=kernels.erf),
