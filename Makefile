@@ -119,7 +119,7 @@ COURSE := $(if $(CLASS),classes/$(CLASS),book/assignments)
 
 handout: .venv/.installed-assignments  ## make a course for the class CLASS=..., other numbers in it, and what its students get
 	@test -n "$(CLASS)" || { echo 'For which class? For example:  make handout CLASS=summer_2027'; exit 2; }
-	$(BIN)/python book/assignments/handout.py "$(COURSE)"
+	$(BIN)/python book/assignments/handout.py "$(COURSE)" $(if $(ROSTER),--roster "$(ROSTER)")
 
 collect: .venv/.installed-assignments  ## sort DOWNLOAD=..., from Moodle or Canvas, by students of the list ROSTER=...
 	@test -n "$(DOWNLOAD)" -a -n "$(ROSTER)" || { echo 'For example:  make collect DOWNLOAD=~/Downloads/one_neuron.zip ROSTER=~/Downloads/participants.csv'; exit 2; }

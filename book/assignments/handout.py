@@ -2,7 +2,8 @@
 
     python book/assignments/handout.py classes/summer_2027
 
-The numbers are drawn from the name of the folder. Then `collect.py`, `grade.py` and `export.py` in it are used.
+The numbers are drawn from the name of the folder; with --roster each student gets a handout with others. Then
+`collect.py`, `grade.py` and `export.py` in it are used.
 """
 
 import os
@@ -20,10 +21,12 @@ if __name__ == "__main__":
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("course", type=Path, help="the folder to be made; its name is the seed")
-    course = parser.parse_args().course.absolute()
+    parser.add_argument("--roster", type=Path, help="the list of the class: other numbers for each student in it")
+    options = parser.parse_args()
+    course, roster = options.course.absolute(), options.roster and options.roster.absolute()
     if course == Path(COURSE):
         parser.error("that is the folder of the stored sets: give another one")
     os.chdir(COURSE)  # some packages read settings in the folder in which they are imported
     from grading.handout import handout
 
-    handout(course)
+    handout(course, roster)

@@ -1,8 +1,10 @@
 """A class hands in the five problem sets of the book, 13 kinds of submission each; `make classroom` grades all 65.
 
-Not part of `make test`: it takes some minutes. test_class.py does the same with a small problem set.
+With them five more of each set, right answers by other methods than the solution's. Not part of `make test`: it takes
+some minutes. test_class.py does the same with a small problem set.
 """
 
+import ast
 import csv
 import shutil
 import subprocess
@@ -11,7 +13,8 @@ import sys
 import nbformat
 import pytest
 from guards import ROOT
-from simulated_class import CLASS, KINDS, Target, expected_score, hand_in
+from other_methods import METHODS
+from simulated_class import CLASS, KINDS, Submission, Target, expected_score, hand_in
 from small_course import FLAGS, WALLS
 
 ASSIGNMENTS = ROOT / "book" / "assignments"
@@ -90,6 +93,27 @@ def notebook(path):
     return nbformat.read(path, as_version=4)
 
 
+def names_given(code):
+    """The names that code defines at its top level."""
+    nodes = [node for node in ast.parse(code).body if not isinstance(node, ast.Import | ast.ImportFrom)]
+    functions = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    targets = [target for node in nodes if isinstance(node, ast.Assign) for target in node.targets]
+    return functions | {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+
+
+def by_another_method(source, release, target, method):
+    """A right submission in which each cell that answers goes the way of `method` for what both define."""
+    submission, wanted = Submission(source, release, target), names_given(method)
+    replaced = set()
+    for cell in submission.notebook.cells:
+        if cell.cell_type == "code" and cell.metadata.get("nbgrader", {}).get("solution"):
+            here = wanted & names_given(cell.source)
+            cell.source += f"\n\n{method}" * bool(here)
+            replaced |= here
+    assert replaced
+    return submission.notebook
+
+
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
     """The table of the whole class: {(student, set): row}."""
@@ -103,7 +127,11 @@ def rows(tmp_path_factory):
     for name, target in TARGETS.items():
         source, release = (notebook(course / step / name / f"{name}.ipynb") for step in ("source", "release"))
         hand_in(submissions, name, source, release, target, CLASS, course=course, home=folder / "home")
-    assert len(list(submissions.glob("*/*.ipynb"))) == len(CLASS) * len(TARGETS)
+        for number, method in enumerate(METHODS[name].values()):
+            student = submissions / f"method {number}"
+            student.mkdir(parents=True, exist_ok=True)
+            nbformat.write(by_another_method(source, release, target, method), student / f"{name}.ipynb")
+    assert len(list(submissions.glob("*/*.ipynb"))) == (len(CLASS) + 5) * len(TARGETS)
     subprocess.run([sys.executable, course / "grade.py", submissions, *FLAGS], check=True)
     with open(course / "grades.csv", newline="", encoding="utf-8") as file:
         return {(row["student"], row["set"]): row for row in csv.DictReader(file)}
@@ -116,6 +144,14 @@ def test_score_and_status(rows, name, kind):
     release = notebook(ASSIGNMENTS / "release" / name / f"{name}.ipynb")
     assert row["status"] == KINDS[kind].status, row
     assert float(row["automatic"]) == expected_score(release, TARGETS[name], kind), row
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("number", range(5))
+def test_five_other_methods_get_full_marks(rows, name, number):
+    row = rows[f"method {number}", name]
+    assert row["status"] == "graded" and row["note"] == "", row
+    assert float(row["automatic"]) == float(row["automatic_max"]) > 0, row
 
 
 def test_every_problem_set_is_handed_in():

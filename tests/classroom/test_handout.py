@@ -28,8 +28,8 @@ def run(*command):
 
 
 @pytest.fixture(scope="module")
-def course(tmp_path_factory):
-    """The course of a class, made from a course that has one of our sets."""
+def stored(tmp_path_factory):
+    """A course that has one of our sets."""
     stored = tmp_path_factory.mktemp("stored")
     for part in ("grading", "grade.py", "release.py", "collect.py", "export.py", "handout.py", "nbgrader_config.py"):
         copy = shutil.copytree if (ASSIGNMENTS / part).is_dir() else shutil.copyfile
@@ -37,6 +37,12 @@ def course(tmp_path_factory):
     shutil.copyfile(ASSIGNMENTS / "course.toml", stored / "course.toml")
     (stored / "source" / SET).mkdir(parents=True)
     shutil.copyfile(SOURCE, stored / "source" / SET / SOURCE.name)
+    return stored
+
+
+@pytest.fixture(scope="module")
+def course(stored, tmp_path_factory):
+    """The course of a class, made from the stored one."""
     made = tmp_path_factory.mktemp("classes") / "summer 2027"
     said = run(stored / "handout.py", made)
     assert variants.number_of(SET, "summer 2027") in said
@@ -90,3 +96,78 @@ def test_a_class_that_is_there_keeps_its_sources(course):
     said = run(ASSIGNMENTS / "handout.py", course)
     assert "its sources stay as they are" in said
     assert (course / "source" / SET / f"{SET}.ipynb").read_bytes() == before
+
+
+PEOPLE = {"Doe Jane": "jane@x.org", "=Roe, Rick": "rick@x.org"}
+
+
+@pytest.fixture(scope="module")
+def each_their_own(stored, tmp_path_factory):
+    """A course in which each student of a roster has numbers of their own."""
+    made = tmp_path_factory.mktemp("classes") / "autumn"
+    roster = made.with_name("participants.csv")
+    people = [f'"{name}",{email}' for name, email in PEOPLE.items()]
+    roster.write_text("\n".join(["Full name,Email address", *people]), "utf-8")
+    run(stored / "handout.py", made, "--roster", roster)
+    return made
+
+
+def numbers(course):
+    return {who: variants.number_of(SET, row["seed"]) for who, row in variants.listed(course).items()}
+
+
+def test_a_student_version_shows_what_is_released_of_the_same_number(course, stored, each_their_own):
+    """Made without the solution, it is the one that nbgrader makes of the solved set with this number."""
+    without = nbformat.read(each_their_own / "release" / SET / f"{SET}.ipynb", as_version=4)
+    released = nbformat.read(course / "release" / SET / f"{SET}.ipynb", as_version=4)
+    made = variants.student_version(without, SET, "summer 2027")
+    assert [cell.source for cell in made.cells] == [cell.source for cell in released.cells]
+    assert [cell.source for cell in made.cells] != [cell.source for cell in without.cells]
+
+
+def test_each_student_gets_their_own_numbers(each_their_own):
+    drawn = numbers(each_their_own)
+    assert len(drawn) == 2 == len(set(drawn.values()))
+    for who, number in drawn.items():
+        folder = each_their_own / "handouts" / who
+        shown = (folder / f"{SET}.ipynb").read_text("utf-8")
+        assert number in shown and not any(other in shown for other in {*drawn.values()} - {number})
+        assert folder.with_name(f"{who}.zip").is_file() and "BEGIN SOLUTION" not in shown
+    assert "'=" in (each_their_own / "students.csv").read_text("utf-8")  # for spreadsheets
+
+
+def test_full_marks_are_for_ones_own_numbers(each_their_own, tmp_path):
+    """Who hands in the right solution of another student's numbers loses points; who is not listed is noted."""
+    solved = nbformat.read(SOURCE, as_version=4)
+    (one, its), (other, others) = variants.listed(each_their_own).items()
+    for student, seed in ((one, its["seed"]), (other, its["seed"]), ("a stranger", None)):
+        (tmp_path / student).mkdir()
+        notebook = variants.variant(solved, SET, seed) if seed else solved
+        nbformat.write(notebook, tmp_path / student / f"{SET}.ipynb")
+    assert others["seed"] != its["seed"]
+    run(each_their_own / "grade.py", tmp_path, *FLAGS)
+    with open(each_their_own / "grades.csv", newline="", encoding="utf-8") as file:
+        rows = {row["student"].removeprefix("'"): row for row in csv.DictReader(file)}
+    assert rows[one]["automatic"] == rows[one]["automatic_max"] and rows[one]["note"] == ""
+    assert float(rows[other]["automatic"]) < float(rows[other]["automatic_max"])
+    assert rows["a stranger"]["automatic"] == rows["a stranger"]["automatic_max"]
+    assert "not in students.csv" in rows["a stranger"]["note"]
+    page = (each_their_own / "feedback" / one / SET / f"{SET}.html").read_text("utf-8")
+    assert numbers(each_their_own)[one] in page
+
+
+def test_who_comes_later_gets_numbers_and_nobody_others(stored, each_their_own):
+    before = numbers(each_their_own)
+    roster = each_their_own.with_name("participants.csv")
+    roster.write_text(roster.read_text("utf-8") + "\nNew Nora,nora@x.org\n", "utf-8")
+    run(stored / "handout.py", each_their_own, "--roster", roster)
+    after = numbers(each_their_own)
+    assert len(after) == 3 and before.items() <= after.items()
+
+
+@pytest.mark.parametrize("kind, words", [("class", "leave out the roster"), ("students", "give its roster")])
+def test_a_class_keeps_its_kind_of_numbers(kind, words, course, each_their_own, stored):
+    roster = ["--roster", each_their_own.with_name("participants.csv")]
+    made, options = (course, roster) if kind == "class" else (each_their_own, [])
+    result = subprocess.run([sys.executable, stored / "handout.py", made, *options], capture_output=True, text=True)
+    assert result.returncode and words in result.stderr

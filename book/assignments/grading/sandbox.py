@@ -32,7 +32,7 @@ from traitlets import Bool, Integer
 
 import lib
 
-from . import examination, harmless
+from . import examination, harmless, variants
 from .behind_walls.answers import KIND as ANSWER
 from .repair import STOPPED, grade_id, is_test
 from .room import short_folder
@@ -184,8 +184,12 @@ class SandboxedExecute(Execute):
             raise RuntimeError(NO_SANDBOX.format(missing))
         self.over, self.deadline, self.cell_limit = None, time.monotonic() + self.total, self.timeout
         name = resources["nbgrader"]
-        source = COURSE / "source" / name["assignment"] / f"{name['notebook']}.ipynb"
-        self.tests, self.tested = examination.tests(nbformat.read(source, as_version=4)), set()
+        solved = nbformat.read(COURSE / "source" / name["assignment"] / f"{name['notebook']}.ipynb", as_version=4)
+        solved = variants.own(COURSE, name["student"], name["assignment"], solved, variants.variant)
+        self.tests, self.tested = examination.tests(solved), set()
+        texts = {grade_id(cell): cell.source for cell in solved.cells if is_test(cell)}
+        for cell in filter(is_test, nb.cells):  # nbgrader has put in those of the class
+            cell.source = texts.get(grade_id(cell), cell.source)
         self.start_tests()
         submitted = resources["metadata"]["path"]
         with tempfile.TemporaryDirectory("", "kernel", short_folder(), ignore_cleanup_errors=True) as self.folder:
@@ -285,7 +289,6 @@ class SandboxedExecute(Execute):
     def right_answers(self, test):
         """What the answer to `test` may call of earlier ones that are tested, and the code that defines it all."""
         left = {answer for name, other in self.tests.items() if name not in self.tested for answer in other.answers}
-        left.update(test.answers)
         own = " ".join(cell.source for cell in self.nb.cells if grade_id(cell) in (None, *test.answers))
         names = {name for other in self.tests.values() if not left.intersection(other.answers) for name in other.names}
         cells = [cell for other in self.tests.values() for cell in other.cells]

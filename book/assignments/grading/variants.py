@@ -1,10 +1,12 @@
-"""Other numbers for another class: one task of each problem set, whose text, solution and all tests follow a seed.
+"""Other numbers for another class or student: one task of each set, whose text, solution and tests follow a seed.
 
 The stored sets are those without a number. What a number changes in them stands here, as patterns with their
-replacements; a pattern that is not found stops the making of a variant, so that no test is left behind.
+replacements; a pattern that is not found stops the making of a variant, so that no test is left behind. Where each
+student has numbers of their own, the course keeps the stored sets and a list of its students, students.csv.
 """
 
 import copy
+import csv
 import hashlib
 import random
 import re
@@ -130,6 +132,35 @@ def variant(source, name, seed):
             if kind != "other test":
                 sys.exit(f"{name}: {pattern} is in no {kind} of {DRAWN[name].task}, so no variant of it can be made")
     return made
+
+
+def student_version(release, name, seed):
+    """A copy of the student version `release`, with the number of this seed in its text and its visible tests."""
+    made = copy.deepcopy(release)
+    for kind, pattern, replacement in DRAWN[name].changes if name in DRAWN else ():
+        if kind != "answer":  # which is not there
+            change(cells_of(made, name, kind), pattern, replacement.replace("NUMBER", number_of(name, seed)))
+    return made
+
+
+def listed(course):
+    """{folder of a student: row of students.csv}, or None in a course whose students all have the same numbers."""
+    path = course / "students.csv"
+    if not path.is_file():
+        return None
+    with open(path, newline="", encoding="utf-8") as file:
+        return {row["folder"].removeprefix("'"): row for row in csv.DictReader(file)}
+
+
+def own(course, student, name, notebook, make):
+    """`make` (`variant` or `student_version`) of `notebook` for a student who is listed; else the notebook itself."""
+    seed = seed_of(course, student)
+    return make(notebook, name, seed) if seed else notebook
+
+
+def seed_of(course, student):
+    """The seed of a student who is listed in `course`, or an empty text."""
+    return (listed(course) or {}).get(student, {}).get("seed", "").removeprefix("'")
 
 
 def change(cells, pattern, replacement):
