@@ -339,11 +339,14 @@ def test_question_answers_and_figure_are_on_the_first_screens(look, width, heigh
     page = look(page_with("two-answers"), width=width)
     page.set_viewport_size({"width": width, "height": height})
     page.wait_for_function("document.querySelector('two-answers .live-sentence').textContent.length > 20")
-    bottoms = page.locator("article h1, article section > p, two-answers .live-stage > *").evaluate_all(
-        "all => all.map(e => [e.textContent.slice(0, 30), e.getBoundingClientRect().bottom + scrollY])"
-    )[:7]
-    assert [text for text, _ in bottoms][0].startswith("Copy or average?") and len(bottoms) == 7
-    assert max(bottom for _, bottom in bottoms) <= screens * height, bottoms
+    figure = page.locator("two-answers")
+    for k in TEACHERS:
+        figure.get_by_label(str(k), exact=True).check()
+        bottoms = page.locator("article h1, article section > p, two-answers .live-panel").evaluate_all(
+            "all => all.map(e => [e.textContent.slice(0, 30), e.getBoundingClientRect().bottom + scrollY])"
+        )[:4]
+        assert bottoms[0][0].startswith("Copy or average?") and bottoms[3][0].startswith("teacher neurons")
+        assert max(bottom for _, bottom in bottoms) <= screens * height, (k, bottoms)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
