@@ -1,9 +1,14 @@
 """The first time that a page uses a term of the glossary, the word is a link to it, which shows what it means."""
 
+import html
+import re
+
+import built_book
 import glossary
 import guards
 import pytest
 from glossary import FORMS, LINK, first_uses, sources, unlinked
+from glossary_hover import definitions, plain
 from guards import ROOT
 
 PAGES = [ROOT / "book" / "intro.md", *guards.NOTEBOOKS, *sorted(ROOT.glob("book/proofs/*.md"))]
@@ -61,3 +66,23 @@ def test_a_solution_comes_after_what_is_shown():
     texts = [":::{solution-start} x\n:::", "{term}`saddle`", ":::{solution-end}\n:::", "A saddle."]
     assert len(list(unlinked(texts))) == 1
     assert list(unlinked(texts[:3])) == []
+
+
+def test_definitions_are_plain_text():
+    meanings = {term: plain(text) for term, text in definitions().items()}
+    assert meanings["teacher"].startswith("The network f* that produces the targets.")
+    assert meanings["order parameters"].startswith("The inner products w_i·w_i' and w_i·v_j.")
+    assert meanings["gradient flow"].startswith("The path dθ/dt = −∇L(θ): ")
+    assert "rounded numbers. The status then reads proven," in meanings["computer-assisted"]
+    for term, meaning in meanings.items():
+        assert len(meaning) > 40 and meaning.endswith(".") and not re.search(r"[$\\`{}\[\]]|\*\w", meaning), term
+
+
+def test_a_link_says_what_the_term_means():
+    """On each page of the built book, and the same as on the page of the glossary."""
+    meanings, seen = {plain(text) for text in definitions().values()}, set()
+    link = re.compile(r"""#term-[^"]*"(?: title="([^"]*)")?><span class="xref std std-term""")
+    for page in built_book.pages():
+        for title in link.findall(page.read_text("utf-8")):
+            seen.add(html.unescape(title))
+    assert seen == meanings

@@ -4,16 +4,10 @@ import re
 from typing import NamedTuple
 
 import nbformat
-from guards import ROOT
+from glossary_hover import definitions
 from reading_measures import FOLDED
 
-GLOSSARY = re.compile(r"^```\{glossary\}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-DEFINED = [
-    line
-    for block in GLOSSARY.findall((ROOT / "book" / "notation.md").read_text("utf-8"))
-    for line in block.splitlines()
-    if line and not line.startswith(" ")
-]
+DEFINED = list(definitions())
 # The words that stand for a term. "Copy" and "average" are also said of other things than neurons, as listed.
 FORMS = {
     "teacher": r"teachers?",
