@@ -25,6 +25,7 @@ BOUNDS = {
 }
 FOLDED = re.compile(r"^(:{3,}|`{3,})\{(?:solution|admonition|dropdown)[^\n]*\n(?:[\s\S]*?)^\1\s*$", re.M)
 STATEMENT = re.compile(r"\{prf:(?:theorem|proposition|lemma|corollary|definition|observation|conjecture)\}")
+ROLE = re.compile(r"\{[\w:-]+\}`([^`<]*?)(?:\s*<[^`>]*>)?`")
 FORMULA = re.compile(r"\$\$[\s\S]*?\$\$|\$[^$]*\$")
 # Words of ours where the field has its own; "students" and "teachers", counted where neurons are meant.
 PRIVATE = re.compile(
@@ -53,7 +54,7 @@ def measures(notebook):
     """The numbers of BOUNDS for a chapter."""
     prose = [source for kind, source in surface(notebook) if kind == "prose"]
     code = [source.strip().split("\n") for kind, source in surface(notebook) if kind == "code"]
-    plain = [FORMULA.sub("x", text) for text in prose]
+    plain = [FORMULA.sub("x", ROLE.sub(r"\1", text)) for text in prose]  # what is shown of a link, not its target
     sentences = [sentence for text in plain for sentence in re.split(r"(?<=[.!?])\s+|\n\n", text)]
     lines = [line for cell in code for line in cell]
     return {

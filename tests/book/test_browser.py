@@ -14,6 +14,15 @@ ENTRIES = toc_entries(yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8")))
 
 pytestmark = browser.MARKS
 
+# Numbers of equations that stand on their formula, or take room that it needs.
+CUT = """() => [...document.querySelectorAll("article div.math > .eqno")].filter((number) => {
+  const formula = number.parentElement.querySelector("mjx-container");
+  const at = number.getBoundingClientRect(), of = formula.getBoundingClientRect();
+  if (!at.width) return false; // folded
+  const beside = at.top < of.bottom - 1 && of.top < at.bottom - 1;
+  return beside && (at.left < of.right - 1 || formula.scrollWidth > formula.clientWidth + 1);
+}).map((number) => number.textContent)"""
+
 
 @pytest.mark.parametrize("name", ENTRIES)
 def test_page_works_from_a_server_on_a_phone_in_the_dark(look, address, name):
@@ -22,6 +31,7 @@ def test_page_works_from_a_server_on_a_phone_in_the_dark(look, address, name):
     assert complaints(page) == []
     widths = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
     assert widths[0] <= widths[1] == 375
+    assert page.evaluate(CUT) == []
     assert page.locator("article .math mjx-container").count() >= page.locator("article .math").count()
     assert page.locator("one-neuron, copy-or-average, watch-the-flow, phase-diagram").evaluate_all(
         "figures => figures.every(figure => figure.querySelector('[aria-live]').textContent.length > 20)"

@@ -49,6 +49,12 @@ def check_out_of_reach(notebook, cell):
         notebook.cells.insert(FIGURE + 1, nbformat.v4.new_code_cell("k"))
 
 
+def two_cells(*between):
+    """Two visible cells at the end, with these texts between them."""
+    code, text = nbformat.v4.new_code_cell, nbformat.v4.new_markdown_cell
+    return lambda notebook, cell: notebook.cells.extend([code("k"), *map(text, between), code("n")])
+
+
 BREAKS = {
     guards.opens_with_a_title: [lambda notebook, cell: notebook.cells.pop(0)],
     guards.was_run_in_order: [
@@ -115,6 +121,7 @@ BREAKS = {
         lambda notebook, cell: notebook.cells[FIGURE + 2].update(outputs=[]),
         lambda notebook, cell: notebook.cells[FIGURE + 2].update(source="print('all is well')"),
     ],
+    guards.code_is_announced: [two_cells(), two_cells("## Three words only"), two_cells("(check-alone)=")],
     guards.proofs_do_not_fold: [
         lambda notebook, cell: notebook.cells[0].update(source="# A title\n\n:::{prf:proof}\n:class: dropdown\nx\n:::"),
     ],

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from browser import complaints
 from draw_overview import WIDTH, draw
+from glossary import LINK
 from guards import ROOT
 from live_page import LIVE, Figure, as_number, page_with
 from matplotlib.text import Text
@@ -36,7 +37,7 @@ from lib import (
 )
 from lib.students.perturbed import erf_perturbed_copies
 
-TEXT, CLAIMS = ((ROOT / "book" / name).read_text("utf-8") for name in ("intro.md", "claims.md"))
+TEXT, CLAIMS = (LINK.sub(r"\1", (ROOT / "book" / name).read_text("utf-8")) for name in ("intro.md", "claims.md"))
 ENDS = json.loads(re.search(r"FLOW_ENDS = (\{.*?\});\n", (LIVE / "flow-ends.js").read_text("utf-8"))[1])
 WIDTHS = [(int(k), n) for k, at in ENDS.items() for n in at["widths"]]
 
@@ -46,7 +47,7 @@ KINDS = ("copy-average", "perturbed-copies")
 
 def said(chapter):
     cells = nbformat.read(ROOT / "book" / f"{chapter}.ipynb", 4).cells
-    return "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    return LINK.sub(r"\1", "\n".join(cell.source for cell in cells if cell.cell_type == "markdown"))
 
 
 def states(sentence):
@@ -116,7 +117,7 @@ def test_boundaries_of_the_text():
     eight = phase_boundaries(8)
     assert 4 < eight.perturbed_stable < 5 and 6 < eight.losses_equal < eight.copy_average_unstable < 7
     limit = phase_boundaries(1e12).losses_equal / 1e12
-    states("Below about three quarters of $k$ the first has the lower loss, above it the second")
+    states("If $n$ is below about three quarters of $k$, the first has the lower loss, above it the second")
     states(f"$n/k$ tends to {limit:.4f}; it is {phase_boundaries(50).losses_equal / 50:.2f} at $k=50$")
     assert all(0.745 < phase_boundaries(k).losses_equal / k < 0.775 for k in (8, 10, 20, 50, 100, 1000))
     for k in (3, 4, 5):  # the text: for smaller k than 6 copy-average is always better
@@ -338,11 +339,14 @@ def test_question_answers_and_figure_are_on_the_first_screens(look, width, heigh
     page = look(page_with("two-answers"), width=width)
     page.set_viewport_size({"width": width, "height": height})
     page.wait_for_function("document.querySelector('two-answers .live-sentence').textContent.length > 20")
-    bottoms = page.locator("article h1, article section > p, two-answers .live-stage > *").evaluate_all(
-        "all => all.map(e => [e.textContent.slice(0, 30), e.getBoundingClientRect().bottom + scrollY])"
-    )[:7]
-    assert [text for text, _ in bottoms][0].startswith("Copy or average?") and len(bottoms) == 7
-    assert max(bottom for _, bottom in bottoms) <= screens * height, bottoms
+    figure = page.locator("two-answers")
+    for k in TEACHERS:
+        figure.get_by_label(str(k), exact=True).check()
+        bottoms = page.locator("article h1, article section > p, two-answers .live-panel").evaluate_all(
+            "all => all.map(e => [e.textContent.slice(0, 30), e.getBoundingClientRect().bottom + scrollY])"
+        )[:4]
+        assert bottoms[0][0].startswith("Copy or average?") and bottoms[3][0].startswith("teacher neurons")
+        assert max(bottom for _, bottom in bottoms) <= screens * height, (k, bottoms)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 from notebooks import NOTEBOOKS, ROOT  # noqa: F401  (NOTEBOOKS for the tests)
+from reading_measures import HIDDEN
 
 TEMPLATE = ROOT / "tools" / "chapter_template.ipynb"  # the only place that holds the bootstrap cell
 
@@ -264,6 +265,21 @@ def asserts_and_prints(cell):
     return asserts and any(out.get("name") == "stdout" for out in cell.outputs)
 
 
+def code_is_announced(notebook):
+    """Before each visible cell there is a sentence, also where folded cells stand in between. Solutions may differ."""
+    complaints, said, solution = [], "", False
+    for cell in notebook.cells:
+        solution |= "{solution-start}" in cell.source
+        if cell.cell_type == "markdown":
+            said += re.sub(r"^(?:\([\w-]+\)=|#|:{3,}|:\w[\w-]*:).*$", "", cell.source, flags=re.MULTILINE)
+        elif not HIDDEN & set(tags(cell)):
+            if len(said.split()) < 4 and not solution:
+                complaints.append(f"{label(cell)} is code without a sentence before it")
+            said = ""
+        solution &= "{solution-end}" not in cell.source
+    return complaints
+
+
 def proofs_do_not_fold(notebook):
     """A folded `prf:proof` has no title to click: the script that folds stops there, and no solution below it folds."""
     folded = re.compile(r"\{prf:proof\}[^\n]*\n(?::[^\n]*\n)*?:class:[^\n]*dropdown")
@@ -290,6 +306,7 @@ GUARDS = [
     figures_stay_in_their_frame,
     figures_end_with_show,
     figures_are_checked,
+    code_is_announced,
     proofs_do_not_fold,
 ]
 

@@ -27,7 +27,7 @@
       this.map = this.drawing("");
       this.map.addEventListener("click", (event) => this.change(this.k, this.toN(place(this.map, event)[0])));
       this.player = make("button", { type: "button", click: () => this.press() });
-      this.training.box.append(this.player);
+      this.training.box.prepend(this.player);
       this.seed = 0;
       this.change(8, 6);
     }
