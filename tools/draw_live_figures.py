@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 from tabulate_flow_ends import ON_THE_MAP, ends
+from tabulate_training_fates import SCALES, WAYS, fates, interval
 
 from lib import (
     Network,
@@ -123,12 +124,32 @@ def draw_phase_diagram():
     return fig
 
 
+def draw_training_fates(size="8,6"):
+    """The fates of the stored runs for each way to train, against the scale of all initial weights."""
+    fig, axes = plt.subplots(1, len(WAYS), figsize=(7.2, 2.6), sharey=True, layout="constrained")
+    for ax, (way, cells) in zip(axes, fates()[size].items(), strict=True):
+        for power in np.log2(SCALES).astype(int).tolist():
+            if cell := cells.get(f"{power},{power}"):
+                below, runs = 0.0, sum(cell[:3])
+                for count, color in zip(cell, (COPY, AVERAGE, OTHER), strict=False):
+                    ax.bar(power, count / runs, 0.8, bottom=below, color=color)
+                    below += count / runs
+                low, high = interval(cell[0], runs)
+                ax.errorbar(power, low, [[0], [high - low]], color="black", capsize=2, lw=1)
+        ax.set_title(way.replace(", ", "\n"), fontsize=10)
+        ax.set_xticks([-5, -2, 0, 2], ["1/32", "1/4", "1", "4"], fontsize=8)
+    axes[0].set(ylabel="fraction of runs", ylim=(0, 1))
+    fig.supxlabel("scale of all initial weights", fontsize=10)
+    return fig
+
+
 FIGURES = {
     "live_one_neuron": draw_one_neuron,
     "live_copy_or_average": draw_copy_or_average,
     "live_watch_the_flow": draw_flow,
     "live_two_for_three": draw_two_for_three,
     "live_phase_diagram": draw_phase_diagram,
+    "live_training_fates": draw_training_fates,
 }
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ NEEDS = {
     "watch-the-flow": ["gradient-flow"],
     "two-for-three": ["gradient-flow", "watch-the-flow"],
     "phase-diagram": ["phase-boundaries", "flow-ends"],
+    "training-fates": ["training-fates-table", "glyph"],
 }
 
 

@@ -17,7 +17,9 @@ from browser import complaints, in_colours
 from guards import ROOT
 from live_figures import NEEDS, scripts
 from live_page import AS_NEW, LIVE, Figure, as_number, page_with
+from scipy.stats import beta
 from tabulate_flow_ends import ON_THE_MAP
+from tabulate_training_fates import SIZES, WAYS, source
 from write_live_golden import TARGET, golden
 
 from lib import (
@@ -33,6 +35,7 @@ from lib import (
     phase_boundaries,
 )
 from lib.students.perturbed import erf_perturbed_copies
+from lib.training import load_training
 
 GOLDEN = json.loads(TARGET.read_text("utf-8"))
 CHECK = ROOT / "tests" / "book" / "live_golden.js"
@@ -512,6 +515,142 @@ def test_boundaries_between_the_rows_of_the_table(figure):
     for k in np.exp(rng.uniform(math.log(7), math.log(1e6), 12)).tolist():
         for name, n in phase_boundaries(k)._asdict().items():
             assert figure.state(f"figure.constructor.boundary('{name}', {k})") == pytest.approx(n, rel=1e-5), (name, k)
+
+
+FATES_TABLE = (LIVE / "training-fates-table.js").read_text("utf-8")
+FATES = json.loads(re.search(r"TRAINING_FATES = (\{.*\});\n", FATES_TABLE)[1])
+
+
+@functools.cache
+def stored_runs():
+    """{(k, n, (optimiser, rate, inputs in a step)): {(scale of W, scale of a): {seed: kind}}}, row by row."""
+    found = {}
+    for k, n, law, w, a, optimiser, rate, batch, _, seed, kind, _ in load_training("fates").tolist():
+        if law == "normal":
+            found.setdefault((k, n, (optimiser, rate, batch)), {}).setdefault((w, a), {})[seed] = kind
+    return found
+
+
+def runs_of(k, n, way):
+    return stored_runs().get((k, n, WAYS[way]), {})
+
+
+def exact(count, runs):
+    """Clopper and Pearson's 95% interval, by quantiles of the beta distribution."""
+    low = beta.ppf(0.025, count, runs - count + 1) if count else 0.0
+    return low, beta.ppf(0.975, count + 1, runs - count) if count < runs else 1.0
+
+
+def test_script_of_the_fates_is_what_its_tool_writes():
+    assert FATES_TABLE == source()
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_table_of_the_fates_is_what_the_stored_runs_say(size):
+    """Every count, every pair, every interval; and the page leaves none of the runs of a way out."""
+    ways = FATES["fates"]["{},{}".format(*size)]
+    flows = runs_of(*size, "gradient flow")
+    for way in WAYS:
+        runs = runs_of(*size, way)
+        assert {f"{math.log2(w):.0f},{math.log2(a):.0f}" for w, a in runs} == set(ways.get(way, {})), way
+        for (w, a), fates in runs.items():
+            cell, kinds = ways[way][f"{math.log2(w):.0f},{math.log2(a):.0f}"], Counter(fates.values())
+            two = [kinds["perturbed-copies"], kinds["copy-average"]]
+            assert cell[:3] == [*two, len(fates) - sum(two)], (way, w, a)
+            if way != "gradient flow":
+                pairs = [(flows[w, a][seed], fates[seed]) for seed in fates.keys() & flows[w, a].keys()]
+                copies = [(one == "perturbed-copies", other == "perturbed-copies") for one, other in pairs]
+                assert cell[3:] == [len(pairs), copies.count((True, False)), copies.count((False, True))]
+            for count in cell[:3]:
+                wanted = exact(count, len(fates))
+                assert FATES["intervals"][f"{count}/{len(fates)}"] == pytest.approx(wanted, abs=5.1e-5)
+
+
+def assert_fates_are_right(figure):
+    """What is said and drawn is what the stored runs say; (k, n, way, scale of W, scale of a)."""
+    size, way, w, a = figure.state("[figure.size, figure.way, figure.w, figure.a]")
+    k, n = map(int, size.split(","))
+    checked = figure.element.locator("input[type=radio]:checked")
+    assert checked.evaluate_all("all => all.map(radio => radio.value)") == [size, way]
+    assert [int(figure.slider(name).input_value()) for name in "wa"] == [w, a]
+    runs, flows = (runs_of(k, n, each) for each in (way, "gradient flow"))
+    fates, said = runs[2.0**w, 2.0**a], figure.said()
+    kinds = Counter(fates.values())
+    copies, average = kinds["perturbed-copies"], kinds["copy-average"]
+    rest = len(fates) - copies - average
+    for name, count in (("perturbed copies", copies), ("copy-average", average)):
+        assert (int(said[name]), int(said[f"{name}: runs"])) == (count, len(fates))
+        low, high = map(float, re.fullmatch(r"([\d.]+) to ([\d.]+)%", said[f"{name}: interval"]).groups())
+        assert [low, high] == pytest.approx([100 * end for end in exact(count, len(fates))], abs=0.056)
+    words = {"found": (copies, f"of {len(fates)} runs at perturbed copies"), "averaged": (average, "at copy-average")}
+    for name, (count, rest_of_it) in (words | {"elsewhere": (rest, "elsewhere")}).items():
+        assert said[name] == f"{count or 'none'} {rest_of_it}"
+    sentence = figure.element.locator(".live-sentence").inner_text()
+    assert f"k = {k}, n = {n}, " in sentence
+    if way != "gradient flow":
+        there = flows[2.0**w, 2.0**a]
+        both = fates.keys() & there.keys()
+        pairs = [(there[seed] == "perturbed-copies", fates[seed] == "perturbed-copies") for seed in both]
+        counts = [len(pairs), pairs.count((True, False)), pairs.count((False, True))]
+        assert [int(said[name]) for name in ("pairs", "lost", "won")] == counts
+    drawn = "all => all.map(bar => [...bar.dataset.run.split(' '), +bar.getAttribute('height')])"
+    bars = figure.element.locator("[data-run]").evaluate_all(drawn)
+    looks = {"perturbed-copies": "copy", "copy-average": "average"}
+    wanted, apart = {}, any(one != other for one, other in runs)
+    for (one, other), ends in runs.items():
+        if other == (2.0**a if apart else one):
+            for kind, count in Counter(looks.get(kind, "other") for kind in ends.values()).items():
+                wanted[f"{math.log2(one):.0f}", kind] = (count, 130 * count / len(ends))
+    assert {(power, look): int(count) for power, look, count, _ in bars} == {x: c for x, (c, _) in wanted.items()}
+    for power, look, _, height in bars:
+        assert height == pytest.approx(wanted[power, look][1])
+    return k, n, way, w, a
+
+
+@in_chromium
+def test_training_fates(figure):
+    figure = figure("training-fates")
+    assert assert_fates_are_right(figure) == (8, 6, "gradient flow", 0, 0)
+    figure.drag("w", 0.2)
+    assert_fates_are_right(figure)
+    figure.drag("a", 0.9)
+    assert_fates_are_right(figure)
+    before, after = figure.press("a", "ArrowLeft")
+    w, a = assert_fates_are_right(figure)[3:]
+    assert before - after == 1 and w != a
+    figure.element.locator("input[name=fates-way]:checked").press("ArrowDown")
+    assert assert_fates_are_right(figure)[2:] == ("gradient descent", w, w)
+    figure.element.get_by_label("Adam", exact=True).check()
+    for name, key in [("w", "Home"), ("w", "ArrowRight"), ("a", "ArrowRight"), ("a", "ArrowLeft"), ("w", "End")]:
+        figure.press(name, key)
+        assert_fates_are_right(figure)
+    figure.press("w", "Home")
+    figure.press("w", "ArrowRight")
+    assert assert_fates_are_right(figure)[3:] == (-3, -3)  # there are no runs at a sixteenth
+    figure.press("a", "ArrowLeft")
+    assert assert_fates_are_right(figure)[3:] == (-5, -5)
+    for way in ("Adam, batches of 10", "SGD, single inputs"):
+        figure.element.get_by_label(way).check()
+        for size in ("9, 7", "12, 9", "20, 13", "8, 6"):
+            figure.element.get_by_label(size, exact=True).check()
+            figure.press("w", "ArrowRight")
+            assert_fates_are_right(figure)
+    figure.element.get_by_label("50, 25").check()
+    assert assert_fates_are_right(figure)[2] == "gradient flow"  # of single inputs there are no runs at this size
+    assert figure.element.get_by_label("SGD, single inputs").is_disabled()
+    figure.element.get_by_label("Adam", exact=True).check()
+    assert assert_fates_are_right(figure) == (50, 25, "Adam", 0, 0)
+
+
+@in_chromium
+def test_a_finger_chooses_a_bar(figure):
+    figure = figure("training-fates", width=375)
+    figure.page.touchscreen.tap(*figure.center("[data-run^='-5 copy']"))
+    assert assert_fates_are_right(figure)[3:] == (-5, 0)
+    sizes = figure.element.locator("svg text, p, label").evaluate_all(
+        "all => all.map(text => parseFloat(getComputedStyle(text).fontSize))"
+    )
+    assert min(sizes) >= 11
 
 
 # Seen by everyone

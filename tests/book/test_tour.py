@@ -180,7 +180,8 @@ def test_losses_and_students_on_the_page_are_those_of_lib(look):
     page = look(page_with("two-answers"))
     state = """([k, n]) => {
       const T = customElements.get('two-answers');
-      return { ...T.state(k, n), average_theta: [...T.copyAverage(k, n)], copies_theta: [...T.perturbedCopies(k, n)] };
+      const students = [Glyph.copyAverage(k, n), Glyph.perturbedCopies(k, n)].map(theta => [...theta]);
+      return { ...T.state(k, n), average_theta: students[0], copies_theta: students[1] };
     }"""
     larger = [(20, 11), (20, 19), (50, 2), (50, 25), (50, 38), (50, 49), (100, 2), (100, 50), (100, 98)]
     for k, n in [(8, n) for n in range(2, 8)] + larger:

@@ -1,4 +1,4 @@
-"""A class hands in the five problem sets of the book, 13 kinds of submission each; `make classroom` grades all 65.
+"""A class hands in the six problem sets of the book, 13 kinds of submission each; `make classroom` grades all 78.
 
 With them five more of each set, right answers by other methods than the solution's. Not part of `make test`: it takes
 some minutes. test_class.py does the same with a small problem set.
@@ -84,6 +84,18 @@ def runs_needed(p, confidence):
 def rescue_slope(k):
     g, u = kernels.relu(-1 / np.sqrt(k), 1.0, 1.0), 1 / np.sqrt(k)  # (1 - slope)^2 g = slope u is a quadratic equation
     return float((2 * g + u - np.sqrt((2 * g + u) ** 2 - 4 * g**2)) / (2 * g))
+""",
+    ),
+    "training": Target(
+        cell="training-signs-answer",
+        function="pairs_needed",
+        tests=("training-pairs",),
+        visible=[(1.0, 0.05, 0.9)],
+        another_way="""
+def pairs_needed(share, level, power):
+    for m in range(1, 150):
+        if sum(binom.pmf(x, m, share) for x in range(m + 1) if binomtest(x, m).pvalue <= level) >= power:
+            return m
 """,
     ),
 }

@@ -125,7 +125,7 @@ def test_without_bubblewrap_it_stops_and_goes_on_only_when_told_so(tmp_path):
 
 
 def test_every_kind_is_counted():
-    assert set(simulated_class.CLASS) <= set(KINDS) and len(simulated_class.CLASS) * 5 >= 60
+    assert set(simulated_class.CLASS) <= set(KINDS) and len(simulated_class.CLASS) * 6 >= 60
     page = (ROOT / "book" / "teaching.md").read_text("utf-8")
     assert f"{len(KINDS)} simulated students" in page and f"{len(simulated_class.CLASS)} kinds of submission" in page
 

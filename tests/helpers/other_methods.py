@@ -390,4 +390,87 @@ def as_relu(network, slope):
     return Network(W, a)
 """,
     },
+    "training": {
+        "weighted means of all gradients": """
+scales = "ABCB"
+def neuron_adam(L, start, rate, steps):
+    student, slopes = start, []
+    for _ in range(steps):
+        slopes.append(L.gradient(student))
+        age = np.arange(len(slopes))[::-1]
+        W, a = (np.average([getattr(g, part) for g in slopes], axis=0, weights=0.9**age) for part in "Wa")
+        squares = [((g.W**2).sum(1) + g.a**2) / (start.d + 1) for g in slopes]
+        size = np.sqrt(np.average(squares, axis=0, weights=0.999**age)) + 1e-8
+        student = Network(student.W - rate * W / size[:, None], student.a - rate * a / size)
+    return student
+""",
+        "neuron after neuron, with running means": """
+def neuron_adam(L, start, rate, steps):
+    W, a = start.W.copy(), start.a.copy()
+    first, second = np.zeros((start.n, start.d + 1)), [0.0] * start.n
+    for t in range(1, steps + 1):
+        g = L.gradient(Network(W, a))
+        for i in range(start.n):
+            own = np.append(g.W[i], g.a[i])
+            first[i] += (own - first[i]) * 0.1 / (1 - 0.9**t)
+            second[i] += (own @ own / len(own) - second[i]) * 0.001 / (1 - 0.999**t)
+            change = rate * first[i] / (second[i] ** 0.5 + 1e-8)
+            W[i], a[i] = W[i] - change[:-1], a[i] - change[-1]
+    return Network(W, a)
+def sign_test(one, other):
+    both = {"copy-average", "perturbed-copies"}
+    changed = [y for x, y in zip(one, other) if {x, y} == both]
+    won = changed.count("perturbed-copies")
+    return len(changed) - won, won, binomtest(won, max(len(changed), 1)).pvalue if changed else 1
+""",
+        "exact counts in plain Python": """
+import math
+def sign_test(one, other):
+    lost = list(zip(one, other)).count(("perturbed-copies", "copy-average"))
+    won = list(zip(one, other)).count(("copy-average", "perturbed-copies"))
+    m = lost + won
+    even = sum(math.comb(m, i) for i in range(m + 1) if abs(2 * i - m) >= abs(won - lost))
+    return lost, won, even / 2**m
+def pairs_needed(share, level, power):
+    m = 1
+    while True:
+        tail, c = 0.0, -1  # p is at most the level for c or fewer on one side
+        while c + 1 < m / 2 and 2 * (tail + math.comb(m, c + 1) / 2**m) <= level:
+            c, tail = c + 1, tail + math.comb(m, c + 1) / 2**m
+        few = [math.comb(m, i) * (share**i * (1 - share) ** (m - i) + share ** (m - i) * (1 - share) ** i)
+               for i in range(c + 1)]
+        if sum(few) >= power:
+            return m
+        m += 1
+""",
+        "the library's test for each outcome": """
+def pairs_needed(share, level, power):
+    for m in range(1, 150):
+        if sum(binom.pmf(x, m, share) for x in range(m + 1) if binomtest(x, m).pvalue <= level) >= power:
+            return m
+def sign_test(one, other):
+    signs = np.array([["copy-average", "perturbed-copies"].index(x) if x[-6:] in ("verage", "copies") else np.nan
+                      for x in one + other]).reshape(2, -1)
+    change = signs[1] - signs[0]
+    lost, won = int((change < 0).sum()), int((change > 0).sum())
+    return [lost, won, 1.0 if lost == won else 2 * binom.cdf(min(lost, won), lost + won, 0.5)]
+""",
+        "all weights in a row": """
+def neuron_adam(L, start, rate, steps):
+    n, d, theta = start.n, start.d, start.ravel()
+    owner = np.append(np.repeat(np.arange(n), d), np.arange(n))
+    m, r = np.zeros_like(theta), np.zeros(n)
+    for t in range(steps):
+        g = L.gradient(Network.unravel(theta, n, d)).ravel()
+        m, r = 0.9 * m + 0.1 * g, 0.999 * r + 0.001 * np.bincount(owner, g * g) / (d + 1)
+        root = np.sqrt(r / (1 - 0.999 ** (t + 1))) + 1e-8
+        theta = theta - rate / (1 - 0.9 ** (t + 1)) * m / root[owner]
+    return Network.unravel(theta, n, d)
+def pairs_needed(share, level, power):
+    m = np.arange(1, 150)
+    critical = np.array([np.flatnonzero(2 * binom.cdf(np.arange(x // 2 + 1), x, 0.5) <= level).size - 1 for x in m])
+    found = binom.cdf(critical, m, share) + binom.cdf(critical, m, 1 - share)
+    return int(m[np.argmax(found >= power)])
+""",
+    },
 }

@@ -376,7 +376,7 @@ KINDS = {
         Kind(missing, "missing", "all"),
     ]
 }
-# One of each for each of the five problem sets: a class of 65.
+# One of each for each of the six problem sets: a class of 78.
 CLASS = [
     "correct",
     "another_way",

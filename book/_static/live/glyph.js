@@ -61,7 +61,28 @@ const Glyph = (() => {
     ]);
   }
 
-  return { pathWeights, radii, roles, places, draw };
+  /** The weights of the two students of the book for (k, n). */
+  const copyAverage = (k, n) =>
+    Networks.copyAverage(Array.from({ length: n }, (_, i) => (i < n - 1 ? [i] : Array.from({ length: k - n + 1 }, (_, j) => n - 1 + j))), k);
+
+  function perturbedCopies(k, n) {
+    const { alpha, beta, gamma, a } = Networks.perturbedCopies(k, n), theta = new Float64Array(n * (k + 1)).fill(a);
+    for (let i = 0; i < n; i++) for (let j = 0; j < k; j++) theta[i * k + j] = i === j ? alpha : j < n ? beta : gamma;
+    return theta;
+  }
+
+  /** Fill `svg` with one of them, and with what a screen reader says of it. */
+  function drawCopyAverage(svg, width, height, k, n) {
+    draw(svg, width, height, copyAverage(k, n), n, k, Array.from({ length: n }, (_, i) => (i < n - 1 ? "copy" : "average")));
+    svg.setAttribute("aria-label", `Copy-average: ${n - 1} student neurons below one teacher neuron each, one below the other ${k - n + 1}`);
+  }
+
+  function drawPerturbedCopies(svg, width, height, k, n) {
+    draw(svg, width, height, perturbedCopies(k, n), n, k, Array(n).fill("copy"));
+    svg.setAttribute("aria-label", `Perturbed copies: ${n} student neurons below one teacher neuron each, with thin lines to the others`);
+  }
+
+  return { pathWeights, radii, roles, places, draw, copyAverage, perturbedCopies, drawCopyAverage, drawPerturbedCopies };
 })();
 
 if (typeof module !== "undefined") module.exports = Glyph;

@@ -63,16 +63,6 @@
       };
     }
 
-    static copyAverage(k, n) {
-      return Networks.copyAverage(Array.from({ length: n }, (_, i) => (i < n - 1 ? [i] : Array.from({ length: k - n + 1 }, (_, j) => n - 1 + j))), k);
-    }
-
-    static perturbedCopies(k, n) {
-      const { alpha, beta, gamma, a } = Networks.perturbedCopies(k, n), theta = new Float64Array(n * (k + 1)).fill(a);
-      for (let i = 0; i < n; i++) for (let j = 0; j < k; j++) theta[i * k + j] = i === j ? alpha : j < n ? beta : gamma;
-      return theta;
-    }
-
     // The flow
 
     press() {
@@ -137,16 +127,12 @@
       if (!this.width) return;
       const { k, n } = this, wide = this.width > 640, width = Math.floor(wide ? (this.width - 24) / 3 : this.width) - 22, height = wide ? 84 : 62;
       this.stage.classList.toggle("live-three", wide);
-      Glyph.draw(this.average.glyph, width, height, TwoAnswers.copyAverage(k, n), n, k, TwoAnswers.averagers(n));
-      Glyph.draw(this.copies.glyph, width, height, TwoAnswers.perturbedCopies(k, n), n, k, Array(n).fill("copy"));
-      this.average.glyph.setAttribute("aria-label", `Copy-average: ${n - 1} student neurons below one teacher neuron each, one below the other ${k - n + 1}`);
-      this.copies.glyph.setAttribute("aria-label", `Perturbed copies: ${n} student neurons below one teacher neuron each, with thin lines to the others`);
+      Glyph.drawCopyAverage(this.average.glyph, width, height, k, n);
+      Glyph.drawPerturbedCopies(this.copies.glyph, width, height, k, n);
       this.size = [width, height];
       this.drawFlow();
       this.drawMap(this.width);
     }
-
-    static averagers = (n) => Array.from({ length: n }, (_, i) => (i < n - 1 ? "copy" : "average"));
 
     /** The student that is trained, or would be: a random start. */
     drawFlow() {

@@ -17,6 +17,7 @@ from .repair import grade_id
 
 WEIGHTS = tuple(f"{n / 100:.2f}" for n in range(60, 205, 5) if n != 100)
 BATCHES = tuple(map(str, range(2, 31)))
+KEPT = tuple(f"{n / 100:.2f}" for n in range(50, 98, 2) if n != 90)
 
 
 class Drawn(NamedTuple):
@@ -111,6 +112,16 @@ DRAWN = {
             ("test", r"\{N\} empty runs", r"{N} empty batches"),
             ("test", r"\*\* _value <=", r"** (NUMBER * _value) <="),
             ("test", r"\*\* \(_value - 1\)", r"** (NUMBER * (_value - 1))"),
+        ),
+    ),
+    "training": Drawn(
+        "part of the mean gradient that is kept",
+        KEPT,
+        "adam",
+        (
+            ("text", r"\$0\.9\^\{t-s\}\$ for \$g_s\$, as in Adam\.", r"$NUMBER^{t-s}$ for $g_s$, where Adam has 0.9."),
+            ("answer", r"keep = 0\.9$", r"keep = NUMBER"),
+            ("test", r"_keep = 0\.9$", r"_keep = NUMBER"),
         ),
     ),
 }
