@@ -611,7 +611,7 @@ def assert_fates_are_right(figure):
 def test_training_fates(figure):
     figure = figure("training-fates")
     assert assert_fates_are_right(figure) == (8, 6, "gradient flow", 0, 0)
-    figure.drag("w", 0.2)
+    figure.drag("w", 0.3)
     assert_fates_are_right(figure)
     figure.drag("a", 0.9)
     assert_fates_are_right(figure)
