@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lib import Network, PopulationLoss, copy_average, glorot, gradient_flow, identify, kernels, perturbed_copies
+from lib import Network, PopulationLoss, copy_average, glorot, gradient_flow, kernels, perturbed_copies
 from lib.training import (
     OrderParameters,
     load_training,
