@@ -171,7 +171,7 @@ proofs: .venv/.installed-proofs  ## prove again what the book says of perturbed 
 	mv book/data/running/proofs_*.csv book/data/
 
 # Interrupted, it goes on where it stopped; the committed tables are replaced when the new ones are whole.
-training: .venv/.installed-fast  ## train the students of the chapter on training again, into book/data (half an hour)
+training: .venv/.installed-fast  ## train the students of the chapter on training again, into book/data (35 minutes)
 	mkdir -p book/data/running
 	$(BIN)/python -m lib.training book/data/running
 	mv book/data/running/training_*.csv.gz book/data/

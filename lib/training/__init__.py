@@ -6,19 +6,38 @@ from lib.training.loop import Fate, fate, train
 from lib.training.merging import averaged, best_outgoing, eliminated, greedy_groups, kept
 from lib.training.moments import MeanStep, mean_step
 from lib.training.optimisers import Adam, GradientDescent
-from lib.training.samples import EmpiricalLoss, NearestMinimum, nearest_minimum
+from lib.training.order_parameters import (
+    NoiseLimit,
+    NoisyFixedPoint,
+    OrderParameters,
+    noise_limit,
+    noisy_fixed_point,
+    order_parameter_flow,
+)
+from lib.training.samples import (
+    ContinuedMinimum,
+    EmpiricalLoss,
+    NearestMinimum,
+    continued_minimum,
+    nearest_minimum,
+)
 from lib.training.tables import load_training
 
 __all__ = [
     "Adam",
+    "ContinuedMinimum",
     "Digits",
     "EmpiricalLoss",
     "Fate",
     "GradientDescent",
     "MeanStep",
     "NearestMinimum",
+    "NoiseLimit",
+    "NoisyFixedPoint",
+    "OrderParameters",
     "averaged",
     "best_outgoing",
+    "continued_minimum",
     "eliminated",
     "fate",
     "fit",
@@ -30,5 +49,8 @@ __all__ = [
     "load_training",
     "mean_step",
     "nearest_minimum",
+    "noise_limit",
+    "noisy_fixed_point",
+    "order_parameter_flow",
     "train",
 ]

@@ -121,5 +121,12 @@ def four_point(C, n):
     covariance = C[None, None] - (Q * i_l * i_m + P * j_l * j_m - S * (i_l * j_m + i_m * j_l)) / D
     variance = np.einsum("ijll->ijl", covariance)
     scale = np.sqrt((1.0 + variance)[:, :, :, None] * (1.0 + variance)[:, :, None, :])
-    values = np.arcsin(covariance / scale) / np.sqrt(D)
+    values = arcsine(covariance / scale) / np.sqrt(D)
     return (4.0 / np.pi**2) * values.reshape(n, n, N, N)
+
+
+def arcsine(x):
+    """arcsin of reals, and of complex numbers whose imaginary part is that of a complex step."""
+    if not np.iscomplexobj(x):
+        return np.arcsin(x)
+    return np.arcsin(x.real) + 1j * x.imag / np.sqrt(1.0 - x.real**2)

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 
 from lib import kernels
 from lib.arguments import finite_array, instance
@@ -11,6 +12,7 @@ from lib.networks import Network, split
 from lib.records import record
 
 _NEWTON_STEPS = 100
+_SHORTEST = 2.0**-4  # part of the way from the exact loss to data that is worth a step
 
 
 def slopes(kernel, z):
@@ -205,3 +207,121 @@ def nearest_minimum(loss, student):
     smallest = np.linalg.eigvalsh(hessian)[0]
     end = Network(*split(theta, n, d))
     return NearestMinimum(end, float(moved), float(np.abs(gradient).max()), float(smallest))
+
+
+@record
+class ContinuedMinimum(NamedTuple):
+    """A strict minimum of the exact loss, followed to the loss on data.
+
+    Attributes
+    ----------
+    student : Network
+        The last strict minimum on the way.
+    reached : float
+        How much of the way it was followed: 1 if it is a strict minimum of the loss on the data.
+    distance : float
+        How far it moved, relative to the largest weight of the first student.
+
+    Examples
+    --------
+    >>> from lib.training import EmpiricalLoss, continued_minimum
+    >>> teacher = Network.orthonormal(3)
+    >>> for N in (40, 400):
+    ...     data = EmpiricalLoss(teacher, np.random.default_rng(1).standard_normal((N, 3)))
+    ...     print(continued_minimum(data, copy_average([1, 2])).persists)
+    True
+    True
+    """
+
+    student: Network
+    reached: float
+    distance: float
+
+    @property
+    def persists(self):
+        """Whether it was followed all the way."""
+        return self.reached == 1.0
+
+
+def continued_minimum(loss, student):
+    """Follow a strict minimum of the exact loss L along (1 - t) L + t Lhat, Lhat on the data.
+
+    A minimum persists on the data if its branch reaches t = 1 and is a strict minimum all the way.
+
+    Parameters
+    ----------
+    loss : EmpiricalLoss
+        Lhat.
+    student : Network
+        A strict minimum of L.
+
+    Returns
+    -------
+    ContinuedMinimum
+
+    Raises
+    ------
+    ValueError
+        If the student is no strict minimum of the exact loss.
+
+    Notes
+    -----
+    Each step solves for the new minimum by Newton's method from the old one, and is halved unless
+    every step of Newton is at most half as long as the one before, with a positive Hessian. The
+    branch ends where that takes steps of t below 1/16.
+
+    Examples
+    --------
+    >>> from lib.training import EmpiricalLoss, continued_minimum
+    >>> x = np.random.default_rng(0).standard_normal((400, 3))
+    >>> data = EmpiricalLoss(Network.orthonormal(3), x)
+    >>> found = continued_minimum(data, copy_average([1, 2]))
+    >>> found.persists, bool(np.abs(data.derivatives(found.student)[1]).max() < 1e-12)
+    (True, True)
+    """
+    instance("loss", loss, EmpiricalLoss).weights(student)
+    exact, n, d = loss._exact, student.n, student.d
+
+    def mixed(theta, t):
+        at = Network(*split(theta, n, d))
+        gradient, hessian = (1.0 - t) * exact.gradient(at).ravel(), (1.0 - t) * exact.hessian(at)
+        if t > 0.0:
+            _, on_data, bend = loss.derivatives(at)
+            gradient, hessian = gradient + t * on_data, hessian + t * bend
+        return gradient, hessian
+
+    first = student.ravel()
+    size = np.abs(first).max()
+    theta = _strict_newton(mixed, first, 0.0, np.inf, 1e-11)
+    if theta is None or np.abs(theta - first).max() > 1e-3 * size:
+        raise ValueError("student must be a strict minimum of the exact loss, got another")
+    t, step, slope = 0.0, 1.0, np.zeros_like(theta)
+    while t < 1.0 and step >= _SHORTEST:
+        there = min(1.0, t + step)
+        settled = 1e-11 if there == 1.0 else 1e-4
+        found = _strict_newton(mixed, theta + (there - t) * slope, there, 0.25 * size, settled)
+        if found is None:
+            step /= 2.0
+        else:
+            slope, theta, t = (found - theta) / (there - t), found, there
+            step *= 2.0
+    moved = np.abs(theta - first).max() / size
+    return ContinuedMinimum(Network(*split(theta, n, d)), t, float(moved))
+
+
+def _strict_newton(derivatives, theta, t, longest, settled):
+    """The strict minimum that Newton's method contracts to, or None."""
+    last = longest
+    for _ in range(50):
+        gradient, hessian = derivatives(theta, t)
+        try:
+            step = cho_solve(cho_factor(hessian), gradient)
+        except np.linalg.LinAlgError:
+            return None
+        size = np.abs(step).max()
+        if size < settled:
+            return theta - step
+        if not size <= last:
+            return None
+        theta, last = theta - step, 0.5 * size + settled
+    return None

@@ -2,8 +2,8 @@
 
     python -m lib.training book/data/running
 
-makes the tables training_fates, training_early, training_escapes and training_samples there; the
-same command again continues where it was stopped.
+makes the tables training_fates, training_early, training_escapes and training_samples there, and
+those of lib.training.noise; the same command again continues where it was stopped.
 """
 
 import itertools
@@ -17,9 +17,8 @@ from lib.descent.flow import glorot, gradient_flow
 from lib.fast import accelerator
 from lib.networks import Network
 from lib.pairs import squared_norms
-from lib.students.averaging import copy_average
-from lib.students.perturbed import perturbed_copies
 from lib.sweeps.plans import Plan, load, write
+from lib.training import noise
 from lib.training.loop import fate, train
 from lib.training.optimisers import Adam, GradientDescent
 from lib.training.samples import EmpiricalLoss, nearest_minimum
@@ -28,7 +27,7 @@ SIZES = (8, 6), (9, 7), (12, 9), (20, 13)  # (k, n), where both minima are found
 SCALES = tuple(2.0**power for power in range(-5, 3))
 TIMES = 0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0
 _SEEDS_AT_ONCE = 20
-_TABLES = "fates", "early", "escapes", "samples"
+_TABLES = "fates", "early", "escapes", "samples", "limits", "trajectories", "persistence"
 
 
 class Start(NamedTuple):
@@ -149,9 +148,7 @@ RATIOS = 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 512, 1024  # N / d
 
 def minimum_of(name, k, n):
     """One of the two minima, in d = k + 1 dimensions, by the name that `identify` gives it."""
-    if name == "copy-average":
-        return copy_average([1] * (n - 1) + [k - n + 1], k + 1)
-    return perturbed_copies(kernels.erf, k, n, k + 1)
+    return noise.minimum(name, k, n, k + 1)
 
 
 def sample_rows(k, n, start, ratio, seeds):
@@ -183,7 +180,7 @@ def load_training(name):
 
     Parameters
     ----------
-    name : {'fates', 'early', 'escapes', 'samples'}
+    name : {'fates', 'early', 'escapes', 'samples', 'limits', 'trajectories', 'persistence'}
 
     Returns
     -------
@@ -298,5 +295,5 @@ def plans(smaller=1):
 def make(folder, smaller=1):
     """Write what the files in the folder lack, on all cores."""
     accelerator.compile_apart()
-    for plan in plans(smaller):
+    for plan in plans(smaller) + noise.plans(smaller):
         write(plan, folder)

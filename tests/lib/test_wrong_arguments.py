@@ -85,6 +85,15 @@ CALLS = {
     ),
     training.fate: dict(L=L, student=copy_average([1, 2])),
     training.mean_step: dict(L=L, student=START, rate=0.1, batch=2),
+    training.order_parameter_flow: dict(
+        L=L, start=training.OrderParameters.of(START, TEACHER), noise=0.1, times=[0.0, 0.1], d=3
+    ),
+    training.noisy_fixed_point: dict(L=L, student=copy_average([1, 2]), noise=0.01, d=3),
+    training.noise_limit: dict(L=L, student=copy_average([1, 2]), most=0.01, d=3),
+    training.continued_minimum: dict(
+        loss=training.EmpiricalLoss(TEACHER, np.random.default_rng(0).standard_normal((200, 3))),
+        student=copy_average([1, 2]),
+    ),
     training.load_training: dict(name="escapes"),
     training.averaged: dict(L=L, groups=[[0], [1, 2]]),
     training.kept: dict(L=L, neurons=[0, 2]),

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from lib import Network, PopulationLoss, copy_average, glorot, kernels, perturbed_copies
-from lib.training import EmpiricalLoss, nearest_minimum
+from lib.training import EmpiricalLoss, continued_minimum, load_training, nearest_minimum
+from lib.training import noise as tables
 
 TEACHER = Network.orthonormal(5, 6)
 L = PopulationLoss(TEACHER, kernels.erf)
@@ -79,6 +80,58 @@ def test_newton_leaves_a_saddle_downhill():
     data, saddle = EmpiricalLoss(TEACHER, x), copy_average([1, 2, 2], 6)
     found = nearest_minimum(data, saddle)
     assert found.strict and data(found.student) < data(saddle) - 1e-3
+
+
+def test_a_minimum_that_persists_is_one_of_the_data():
+    """Gradient to rounding and a positive Hessian, by finite differences of the loss on the data."""
+    x = np.random.default_rng(7).standard_normal((3000, 6))
+    data, first = EmpiricalLoss(TEACHER, x), copy_average([1, 1, 3], 6)
+    found = continued_minimum(data, first)
+    assert found.persists and 1e-4 < found.distance < 0.5
+    value, gradient, hessian = data.derivatives(found.student)
+    assert np.abs(gradient).max() < 1e-11 and np.linalg.eigvalsh(hessian)[0] > 0
+    theta, rng = found.student.ravel(), np.random.default_rng(8)
+    for _ in range(20):
+        nearby = Network.unravel(theta + 1e-3 * rng.standard_normal(len(theta)), 3, 6)
+        assert data(nearby) > value
+    assert np.abs(nearest_minimum(data, found.student).student.ravel() - theta).max() < 1e-9
+
+
+def test_a_minimum_is_lost_where_its_branch_ends():
+    """Where a branch ends part of the way, the smallest eigenvalue has fallen."""
+    first, ends = perturbed_copies(kernels.erf, 5, 4, 6), 0
+    for seed in range(6):
+        x = np.random.default_rng([9, seed]).standard_normal((200, 6))
+        data = EmpiricalLoss(TEACHER, x)
+        found = continued_minimum(data, first)
+        t, at = found.reached, found.student
+        if 0.2 < t < 1.0:
+            ends += 1
+            slope = (1 - t) * L.gradient(at).ravel() + t * data.derivatives(at)[1]
+            assert np.abs(slope).max() < 1e-3
+            mixed = (1 - t) * L.hessian(at) + t * data.derivatives(at)[2]
+            assert np.linalg.eigvalsh(mixed)[0] < 0.8 * np.linalg.eigvalsh(L.hessian(first))[0]
+    assert ends >= 1
+
+
+def test_only_a_strict_minimum_is_followed():
+    x = np.random.default_rng(10).standard_normal((300, 6))
+    for saddle in (copy_average([1, 2, 2], 6), STUDENT):
+        with pytest.raises(ValueError, match="student must be a strict minimum"):
+            continued_minimum(EmpiricalLoss(TEACHER, x), saddle)
+
+
+def test_stored_persistence_is_reproduced():
+    rows = load_training("persistence")
+    for name in ("copy-average", "perturbed-copies"):
+        for row in tables.persistence_rows(8, 6, 9, name, 128, range(2)):
+            stored = rows[
+                (rows["k"] == 8) & (rows["d"] == 9) & (rows["minimum"] == name)
+                & (rows["ratio"] == 128) & (rows["seed"] == row[5])
+            ]  # fmt: skip
+            assert abs(float(row[6]) - stored["reached"][0]) < 1e-6
+            if row[6] == "1":
+                assert abs(float(row[8]) - stored["excess"][0]) < 1e-6
 
 
 @pytest.mark.parametrize("x", [np.zeros((0, 6)), np.zeros((3, 5)), np.zeros(6), [[np.nan] * 6]])
