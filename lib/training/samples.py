@@ -229,7 +229,7 @@ class ContinuedMinimum(NamedTuple):
     >>> for N in (40, 400):
     ...     data = EmpiricalLoss(teacher, np.random.default_rng(1).standard_normal((N, 3)))
     ...     print(continued_minimum(data, copy_average([1, 2])).persists)
-    True
+    False
     True
     """
 
