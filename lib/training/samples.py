@@ -12,7 +12,7 @@ from lib.networks import Network, split
 from lib.records import record
 
 _NEWTON_STEPS = 100
-_SHORTEST = 2.0**-4  # part of the way from the exact loss to data that is worth a step
+_SHORTEST = 2.0**-10  # part of the way from the exact loss to data that is worth a step
 
 
 def slopes(kernel, z):
@@ -268,7 +268,7 @@ def continued_minimum(loss, student):
     -----
     Each step solves for the new minimum by Newton's method from the old one, and is halved unless
     every step of Newton is at most half as long as the one before, with a positive Hessian. The
-    branch ends where that takes steps of t below 1/16.
+    branch ends where that takes steps of t below 1/1024.
 
     Examples
     --------
