@@ -23,6 +23,13 @@ CUT = """() => [...document.querySelectorAll("article div.math > .eqno")].filter
   return beside && (at.left < of.right - 1 || formula.scrollWidth > formula.clientWidth + 1);
 }).map((number) => number.textContent)"""
 
+# Formulas of which a part is hidden until they are scrolled; those in folds too.
+WIDER = """() => {
+  for (const fold of document.querySelectorAll("article details")) fold.open = true;
+  return [...document.querySelectorAll("article div.math > mjx-container")]
+    .filter((formula) => formula.scrollWidth > formula.clientWidth + 1).map((formula) => formula.textContent);
+}"""
+
 
 @pytest.mark.parametrize("name", ENTRIES)
 def test_page_works_from_a_server_on_a_phone_in_the_dark(look, address, name):
@@ -36,6 +43,11 @@ def test_page_works_from_a_server_on_a_phone_in_the_dark(look, address, name):
     assert page.locator("one-neuron, copy-or-average, watch-the-flow, phase-diagram").evaluate_all(
         "figures => figures.every(figure => figure.querySelector('[aria-live]').textContent.length > 20)"
     )
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_no_formula_is_wider_than_its_page_on_a_desk(look, address, name):
+    assert look(f"{address}/{name}.html", width=1280).evaluate(WIDER) == []
 
 
 def test_claims_are_cards_on_a_phone(look, address):
