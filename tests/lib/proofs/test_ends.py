@@ -29,7 +29,7 @@ def known(kind, k, n, d):
 @pytest.mark.parametrize(("k", "d"), [(3, 4), (6, 6), (9, 10)])
 def test_softest_eigenvalue_is_that_of_the_dense_hessian(kind, k, d):
     L = PopulationLoss(Network.orthonormal(k, d), kernels.erf)
-    for n in range(1 if kind == "copy-average" else 2, k):
+    for n in range(1, k + 1) if kind == "copy-average" else range(2, k):
         net = known(kind, k, n, d)
         scale = 1 / np.sqrt(weights(net))
         dense = np.linalg.eigvalsh(scale[:, None] * L.hessian(net) * scale)[0]
@@ -60,6 +60,39 @@ def test_third_derivatives_stay_below_their_bound():
                 largest = max(largest, np.abs(values).max())
                 u = vectors[:, np.abs(values).argmax()]
         assert bound / 60 < largest < bound, (kind, k, n, largest, bound)
+
+
+@pytest.mark.parametrize(
+    ("a", "s", "second", "third"),
+    [  # c (1 / s + 1.0505419) / a and c (3.1516258 / s + 3.872983) / a^2 with c = sqrt(2 / pi), the larger of each
+        ([1.0], [1.0], 1.6360957, 5.6048271),
+        ([2.0], [0.5], 1.2169901, 2.0298652),
+        ([2.0, 1.0], [0.5, 1.0], 1.6360957, 5.6048271),
+        ([2.0, 4.0], [0.5, 0.1], 2.2042642, 2.0298652),
+    ],
+)
+def test_bound_on_third_derivatives_by_hand(a, s, second, third):
+    first = np.sqrt(len(a) * (1 + 2 / np.pi))
+    for loss in (0.0, 4.0):
+        found = ends.third_derivatives(np.array(a), np.array(s), loss)
+        assert found == pytest.approx(2.06 * (np.sqrt(loss) * third + 3 * first * second), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["copy-average", "perturbed-copies"])
+def test_radius_and_excess_are_those_of_the_module(kind):
+    """The radius by its formula, with the loss of a student that is zero; the excess from the losses themselves."""
+    k, n, d = 8, 6, 9
+    net, L = known(kind, k, n, d), PopulationLoss(Network.orthonormal(k, d), kernels.erf)
+    steepest = ends.third_derivatives(net.a, ends.output_sizes(net), L.teacher_energy)
+    radius = ends._SOFTEST[kind](k, n, d) / (2 * steepest)
+    assert ends.nearest_minimum(net, k).radius == pytest.approx(radius, rel=1e-9)
+    rng = np.random.default_rng(9)
+    for _ in range(5):
+        move = rng.standard_normal(net.ravel().size)
+        move *= 20 * radius / np.sqrt(weights(net) @ move**2)
+        student = Network.unravel(net.ravel() + move, n, d)
+        found, excess = ends.nearest_minimum(student, k), L(student) - L(net)
+        assert excess < found.excess < 1.05 * excess
 
 
 def test_bounds_on_the_derivatives_of_the_activation():
