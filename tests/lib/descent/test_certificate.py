@@ -23,7 +23,7 @@ from lib import (
 )
 from lib.descent import certificate as module
 from lib.descent.certificate import ENTRY_ERROR, exceeds
-from lib.descent.polishing import UNIT_ROUNDOFF, zero_modes
+from lib.descent.polishing import UNIT_ROUNDOFF, polish, zero_modes
 from lib.fast import accelerator
 
 K = 8
@@ -203,6 +203,50 @@ def test_entries_of_a_hessian_are_as_exact_as_the_bound_assumes():
                 assert abs(H[i, j] - float(exact)) < assumed, (n, i, j)
 
 
+def test_a_minimum_is_isolated_bounded_and_resolved(monkeypatch):
+    """Each of the three is needed: without it the certificate says 'flat'."""
+    L, student = PopulationLoss(Network.orthonormal(3, 4), kernels.erf), copy_average([1, 2], 4)
+    assert certify(L, student).kind == "strict minimum"
+    polish = module.polish
+    without = {
+        "polish": lambda L, student: polish(L, student)._replace(isolated=False),
+        "exceeds": lambda A, s: False,
+        "_RESOLVED": 1.0,
+    }
+    for name, other in without.items():
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, other)
+            found = certify(L, student)
+            assert found.kind == "flat" and found.smallest_eigenvalue > 0.007, name
+
+
+def test_what_is_told_from_zero_is_what_moves_the_outputs():
+    """Witnesses: the eigenvector of the dense Hessian and s^2 = 2 / pi asin(p / (1 + p))."""
+    L = PopulationLoss(Network.orthonormal(3, 4), kernels.erf)
+    found = polish(L, copy_average([1, 2], 4))
+    smallest, resolution, _ = module._smallest_eigenvalue(L, found, np.empty((10, 0)))
+    values, vectors = np.linalg.eigh(L.hessian(found.student))
+    v, moved = vectors[:, 0], 0.0
+    for i, (w, a) in enumerate(zip(found.student.W, found.student.a, strict=True)):
+        s_squared = 2.0 / np.pi * np.arcsin(w @ w / (1.0 + w @ w))
+        moved += a**2 * np.sum(v[4 * i : 4 * i + 4] ** 2) + s_squared * v[8 + i] ** 2
+    assert smallest == pytest.approx(values[0], rel=1e-9) and 0.1 < np.abs(v[8:]).max() < 0.9
+    assert resolution == pytest.approx(2e-13 * moved, rel=1e-6, abs=0.0)
+
+
+def test_products_find_no_eigenvector_where_an_eigenvalue_is_negative():
+    """And the softest where none is. This alone tells saddles from minima in large networks."""
+    L = PopulationLoss(Network.orthonormal(10, 11), kernels.erf)
+    for student, positive in ((copy_average([1, 9], 11), True), (copy_average([1] * 7 + [1, 2], 11), False)):
+        hessian, nothing = L.operator(student.W, student.a), np.empty((12 * student.n, 0))
+        values, vectors = np.linalg.eigh(L.hessian(student))
+        assert (values[0] > 0.0) == positive and abs(values[0]) < 1.0
+        found = module._softest_by_products(hessian, nothing)
+        assert (found is not None) == positive
+        if positive:
+            assert abs(found @ L.hessian(student) @ found - values[0]) < 1e-6 * values[0]
+
+
 # Zero modes and dead neurons of relu.
 
 
@@ -262,6 +306,7 @@ def test_rounding_along_scalings_does_not_spoil_newton(seed):
 def test_a_network_of_the_dead(a, kind):
     found = certify(L8, Network(np.zeros((2, K + 1)), a))
     assert found[:3] == (kind, 0.0, 0.0) and found.dead == 2
+    assert found.scalings == found.exchanges == 0
 
 
 @pytest.mark.parametrize(("a", "kind"), [(-1.0, "flat minimum"), (1.0, "not critical"), (0.0, "saddle")])
