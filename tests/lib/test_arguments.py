@@ -3,6 +3,7 @@
 import datetime
 import decimal
 import fractions
+import pathlib
 import re
 
 import numpy as np
@@ -34,7 +35,17 @@ from lib import (
     phase_boundaries,
     sweep,
 )
-from lib.arguments import finite_array, first_argument, instance, integer, real, shown, whole_number
+from lib.arguments import (
+    file_name,
+    finite_array,
+    first_argument,
+    instance,
+    integer,
+    neurons,
+    real,
+    shown,
+    whole_number,
+)
 from lib.classroom.mlpgradientflow import read_training
 
 
@@ -183,6 +194,24 @@ def test_instances_of_one_class_or_of_several():
         instance("x", "text", float)
     with pytest.raises(ValueError, match="x must be a int or float, got 'text'"):
         instance("x", "text", (int, float))
+    for kinds in (Network, (Network, PopulationLoss)):  # the first is what a user would make
+        with pytest.raises(ValueError, match=r"got 3: Network\(W, a\) is one$"):
+            instance("x", 3, kinds)
+
+
+def test_students_have_one_neuron_at_least_and_no_more_than_their_teacher():
+    assert neurons(3, 1) == (3, 1) and neurons(3, 3) == (3, 3) and neurons(3, 0, least=0) == (3, 0)
+    for k, n, message in ((3, 0, "n must be at least 1, got 0"), (3, 4, "n must be at most k = 3, got 4")):
+        with pytest.raises(ValueError, match=message):
+            neurons(k, n)
+
+
+def test_names_of_files():
+    for name in ("a.csv", pathlib.Path("a.csv")):
+        assert file_name("path", name) == pathlib.Path("a.csv")
+    for name in ("", "a\0b", 3, None, b"a.csv"):
+        with pytest.raises(ValueError, match="path must be the name of a file, got"):
+            file_name("path", name)
 
 
 @pytest.mark.parametrize(

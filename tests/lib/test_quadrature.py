@@ -131,6 +131,8 @@ def test_the_estimate_of_the_error_is_one():
         (np.sqrt, (), r"f\(y\) must be finite"),
         (lambda x: np.exp(x**2), (), r"f must be finite for \|y\| up to 125, got f\(-124"),
         (lambda x: np.exp(x**2 / 200), (), "f must be square-integrable against the Gaussian .*largest = 10"),
+        (lambda x: np.exp(x**2 / 200) / (1 + np.exp(x)), (), "f must be square-integrable against the Gaussian"),
+        (lambda x: np.exp(x**2 / 200) / (1 + np.exp(-x)), (), "f must be square-integrable against the Gaussian"),
         (np.abs, (), r"f must be smooth but for the kinks that are given, .*y = -?\d\.?\d*e-05.*kinks=\[\.\.\.\]"),
         (hard_tanh, (-1.0,), r"f must be smooth but for the kinks .* near y = (1|0\.99|1\.0\d*):"),
         (np.sign, (0.0,), "f must be continuous, got one that jumps at y = 0"),

@@ -361,6 +361,27 @@ def test_rounding_is_subtracted():
         assert abs(bound_of(tiny, 2, kernel) - four) < 1e-10
 
 
+def test_errors_are_subtracted_as_they_may_add_up():
+    """A sum of eigenvalues rises by up to 16 roundings of the largest each, and by the trace norm of an error."""
+    tail, eps = bounds._tail(np.array([1.0, 2.0, 5.0, 9.0]), 1, 1e9, 0.01), np.finfo(float).eps
+    assert tail == pytest.approx(8.0 - 48.0 * eps * 1e9 - 0.01 * math.sqrt(3.0), rel=1e-13)
+    assert 48.0 * eps * 1e9 > 1e-5 and bounds._tail(np.ones(3), 1, 1.0, 2.0) == 0.0
+
+
+def test_an_error_of_a_kernel_counts_for_vectors_that_are_not_orthogonal():
+    """K + E in place of K, for an E of this size in any direction: its eigenvalues move by |C| |E| at most.
+
+    """
+    k, size = 4, 1e-3
+    C = 0.6 * np.eye(k) + 0.4
+    orders = bounds._Orders(np.linalg.cholesky(C), np.ones(k), kernels.erf)
+    orders.errors[:] = 0.0
+    plain = orders.from_order(1, 1)
+    orders.errors[:] = size / k
+    loss = plain - orders.from_order(1, 1)
+    assert loss == pytest.approx(math.sqrt(k - 1) * size * np.linalg.eigvalsh(C)[-1], rel=1e-6)
+
+
 def test_the_energy_is_that_of_the_teacher():
     teacher = Network.orthonormal(5)
     assert (

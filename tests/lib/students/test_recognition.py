@@ -267,6 +267,31 @@ def test_other_names():
     assert named(copy_average_like(kernels.relu, K, 1), K, kernels.relu)[:2] == ("copy-average-like", (K,))
 
 
+def test_a_teacher_in_other_units_is_the_same_teacher():
+    """Weights -2.5 of an odd activation, vectors of length 3 under relu: the names stay what they were."""
+    average = copy_average([1, 1, 6], 9)
+    L = PopulationLoss(Network(np.eye(8, 9), np.full(8, -2.5)), kernels.erf)
+    found = identify(L, Network(average.W, -2.5 * average.a))
+    assert found[:2] == ("copy-average", (1, 1, 6)) and found.deviation < 1e-12
+    L = PopulationLoss(Network(3.0 * np.eye(K), np.full(K, 0.5)), kernels.relu)
+    flipped = perturbed_copies(kernels.relu, K, K, flipped=2)
+    moved = Network(flipped.W * np.linspace(0.98, 1.02, K)[:, None], flipped.a)
+    expected, found = named(moved, K, kernels.relu), identify(L, Network(moved.W, 1.5 * moved.a))
+    assert found[:2] == expected[:2] == ("perturbed-copies", (-1,) * 2 + (1,) * (K - 2))
+    assert found.deviation == pytest.approx(expected.deviation, rel=1e-9)
+
+
+@pytest.mark.parametrize("unit", [1e-4, 1.0, 1e4])
+def test_a_neuron_is_weak_beside_the_weakest_teacher_neuron(unit):
+    """Of a teacher with unequal weights: a thousandth of it is left out, in whatever units."""
+    teacher = Network(np.eye(3, 4), unit * np.array([3.0, 2.0, 1.0]))
+    L, weak = PopulationLoss(teacher, kernels.relu), np.eye(4)[3:]
+    for strength, name in ((1e-4, ("copy-average", (1, 1, 1), 3)), (0.1, ("other", (), 4))):
+        student = Network(np.vstack((teacher.W, weak)), np.append(teacher.a, strength * unit))
+        found = identify(L, student)
+        assert (found.kind, found.sizes, found.neurons) == name
+
+
 def test_neurons_that_differ_by_twice_the_tolerance_are_each_within_it():
     """One copy 4.5 % longer and the others as much shorter: none is farther from its reference."""
     student = perturbed_copies(kernels.relu, K, 7)

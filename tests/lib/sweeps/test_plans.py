@@ -41,5 +41,16 @@ def test_a_file_of_other_columns_is_refused(tmp_path):
 
 
 def test_a_table_of_another_name_is_refused():
-    with pytest.raises(ValueError, match="name must be one of early, fates, got 'late'"):
-        plans.load("training", ("early", "fates"), "late")
+    for name, shown in (("late", "'late'"), (["early"], r"\['early'\]"), (None, "None")):
+        with pytest.raises(ValueError, match=f"name must be one of early, fates, got {shown}"):
+            plans.load("training", ("early", "fates"), name)
+
+
+def test_a_committed_table_has_its_columns_and_all_its_rows(tmp_path, monkeypatch):
+    """Its first line says how it was made, its second names the columns."""
+    plans.write(plan([(1, range(3)), (0, range(2))]), tmp_path)
+    (tmp_path / "squares.csv.gz").rename(tmp_path / "tables_squares.csv.gz")
+    monkeypatch.setattr(plans, "data_file", lambda name: tmp_path / name)
+    table = plans.load("tables", ("squares",), "squares")
+    assert table.dtype.names == ("first", "number", "square", "kind")
+    assert table.tolist() == [(0, 0, 0, "x"), (0, 1, 1, "x"), (1, 0, 0, "x"), (1, 1, 1, "x"), (1, 2, 4, "x")]

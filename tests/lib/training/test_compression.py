@@ -72,6 +72,8 @@ def test_tables_are_complete_and_of_the_methods():
     assert set(digits["method"]) == set(clusters["method"]) == {*compression.METHODS, "random"}
     for table, plan in zip((digits, clusters), compression.plans(), strict=True):
         assert table.dtype.names == plan.columns and len(table) == 10 * len(plan.jobs)
+        jobs = zip(*(table[column].tolist() for column in plan.columns[: len(plan.jobs[0])]), strict=True)
+        assert sorted(jobs) == sorted(10 * plan.jobs)  # five methods, five random starts
         assert (table["flow_loss"] > table["bound"]).all()
 
 
@@ -79,6 +81,16 @@ def test_students_have_their_best_outgoing_weights():
     L = PopulationLoss(load_teacher("relu", 0), kernels.relu)
     for _, _, student in compression.students(L, 8, 0):
         assert np.abs(L.gradient(student).a).max() < 1e-8
+
+
+def test_ten_networks_are_trained_unless_fewer_are_asked_for(tmp_path, monkeypatch):
+    network, asked = load_teacher("relu", 0), []
+    monkeypatch.setattr(compression, "plans", lambda seeds: asked.append(seeds) or [])
+    monkeypatch.setattr(compression, "trained_teacher", lambda name, seed: (None, network))
+    for options, seeds in (({}, 10), ({"smaller": 4}, 2), ({"smaller": 100}, 1)):
+        compression.make(tmp_path, **options)
+        with np.load(tmp_path / "compression_teachers.npz") as file:
+            assert file["erf"].shape == file["relu"].shape == (seeds, 420) and asked[-1] == seeds
 
 
 def test_a_small_table_is_made(tmp_path, monkeypatch):

@@ -84,6 +84,20 @@ def test_inputs_are_those_of_the_generator_however_many_at_once(monkeypatch):
     assert np.array_equal(np.array(many)[:, 0], np.random.default_rng(0).standard_normal((5, 3, 6)))
 
 
+def test_inputs_are_drawn_for_few_steps_at_a_time(monkeypatch):
+    """So that a long training fits into memory: of two students, 3 inputs of 6 numbers a step, 100 in all."""
+    shapes = []
+
+    class Generator:
+        def standard_normal(self, shape):
+            shapes.append(shape)
+            return np.zeros(shape)
+
+    monkeypatch.setattr("lib.training.loop._NUMBERS_AT_ONCE", 100)
+    assert len(list(inputs(L, [Generator(), Generator()], 3, 5))) == 5
+    assert shapes == [(2, 3, 6)] * 4 + [(1, 3, 6)] * 2
+
+
 def test_training_on_data_uses_the_data_alone():
     data = EmpiricalLoss(L.teacher, np.random.default_rng(4).standard_normal((20, 6)))
     _, slope, _ = data.derivatives(STARTS[2])
@@ -107,6 +121,8 @@ def test_the_fate_is_the_basin():
     found = fate(L, nudged)
     assert found.kind == "copy-average" and found.status == "converged"
     assert abs(found.loss - L(at)) < 1e-9
+    losses = gradient_flow(L, nudged).losses
+    assert found.loss == losses[-1] < losses[-2]
 
 
 @pytest.mark.parametrize(

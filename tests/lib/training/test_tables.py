@@ -70,6 +70,32 @@ def test_every_plan_makes_rows_of_its_columns():
     assert len(tables.escape_rows(9, 7, "copy-average", 0.1, 1, [0])[0]) == len(escapes.columns)
 
 
+def keys(name, columns):
+    """The first so many entries of all rows of a committed table, numbers as numbers."""
+
+    def entry(text):
+        try:
+            return float(text)
+        except ValueError:
+            return text
+
+    lines = gzip.decompress(data_file(f"{name}.csv.gz").read_bytes()).decode("utf-8").splitlines()[2:]
+    return sorted(tuple(map(entry, line.split(",")[:columns])) for line in lines)
+
+
+def test_committed_tables_have_the_rows_of_their_plans_and_no_others():
+    """What a job is called and which seeds it has, of every job; so the tables can be made again."""
+    fates, early, escapes, samples = tables.plans()
+    wanted = [
+        (fates, [(*start, *training, s) for start, training, seeds in fates.jobs for s in seeds]),
+        (early, [(*start[:2], s, t) for start, seeds in early.jobs for s in seeds for t in tables.TIMES]),
+        (escapes, [(*job, s) for *job, seeds in escapes.jobs for s in seeds]),
+        (samples, [(*job, s) for *job, seeds in samples.jobs for s in seeds]),
+    ]
+    for plan, rows in wanted:
+        assert keys(plan.name, len(rows[0])) == sorted(set(rows)), plan.name  # some are planned twice
+
+
 def test_committed_fates_are_reproduced():
     """Twelve rows of flows and of trainings with exact gradients: kind, and loss to 1e-8."""
     rows = [row for row in stored("training_fates", sample=400) if row[7] == "0"]
