@@ -69,7 +69,7 @@ def enclose_boundaries(k):
     return (
         _crossing(k, perturbed_stable, _standard_sign, rising=True),
         _crossing(k, losses_equal, lambda point: sign(loss_difference(point)), rising=False),
-        _checked(copy_average_unstable, lambda n: copy_average_sign(k, n), rising=False),
+        _checked(copy_average_unstable, lambda n: copy_average_sign(k, n)),
     )
 
 
@@ -123,9 +123,10 @@ def _crossing(k, n, sign_at, rising):
     return Boundary(low, high)
 
 
-def _checked(n, sign_at, rising):
+def _checked(n, sign_at):
+    """The boundary near n at which the sign falls from 1 to -1."""
     low, high = _around(n)
-    if [sign_at(arb(low)), sign_at(arb(high))] != ([-1, 1] if rising else [1, -1]):
+    if [sign_at(arb(low)), sign_at(arb(high))] != [1, -1]:
         raise Undecided(f"the sign does not change as it should between {low} and {high}")
     return Boundary(low, high)
 

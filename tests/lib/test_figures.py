@@ -67,6 +67,28 @@ def test_lines_are_as_wide_as_the_weights_and_dashed_where_negative():
     assert len(teacher.get_offsets()) == 3 and len(circles.get_offsets()) == 2
 
 
+def test_lines_lead_from_teacher_neurons_to_the_circles_and_have_their_colours():
+    """The first neuron stands right of the second; its line to the second teacher neuron is dashed."""
+    student = Network([[0.0, -0.5, 2.0], [1.0, 0.0, 0.0]], [1.0, 4.0])
+    positive, negative, teacher, circles = drawn(student, 3, ["average", "copy"])
+    (right, low), (left, _) = circles.get_offsets()
+    assert left < right and low == 0.0 and circles.get_offsets()[1][1] == 0.0
+    assert teacher.get_offsets().tolist() == [[0.0, 1.0], [1.0, 1.0], [2.0, 1.0]]
+    for lines, wanted in (
+        (positive, [([2, 1], [right, 0], figures.AVERAGE), ([0, 1], [left, 0], figures.COPY)]),
+        (negative, [([1, 1], [right, 0], figures.AVERAGE)]),
+    ):
+        for segment, colour, (start, end, name) in zip(lines.get_segments(), lines.get_colors(), wanted, strict=True):
+            assert segment.tolist() == [start, end] and to_hex(colour) == name
+    # 0.3 and 0.6 of the 22 points between teacher neurons, squares as wide as half of them.
+    assert np.sqrt(circles.get_sizes()) == pytest.approx([2 * 0.3 * 22, 2 * 0.6 * 22])
+    assert np.sqrt(teacher.get_sizes()) == pytest.approx([11.0])
+
+
+def test_a_copy_has_more_than_half_of_its_squared_weights_on_one_teacher_neuron():
+    assert figures.roles([[-0.8, 0.6], [1.0, 1.0], [0.0, 0.0], [1.0, 0.99]]) == ["copy", "other", "other", "copy"]
+
+
 def test_areas_grow_with_outgoing_weights_and_colours_are_the_book_s():
     *_, circles = drawn(copy_average([1, 3]), 4, ["copy", "average"])
     one, three = circles.get_sizes()
@@ -106,6 +128,24 @@ def test_a_live_plot_shows_what_it_was_told_after_each_step_and_at_the_end(monke
     assert len(pictures) >= 2 and not plt.get_fignums()
     assert len(watched(steps, 60.0, monkeypatch)) == 1  # the last one
     assert watched(steps[:1], 0.0, monkeypatch) == []  # nothing happened yet
+
+
+@pytest.mark.parametrize(("seconds", "wanted"), [(0.0, [1.0, 6.0, 11.0, 13.0]), (7.0, [7.0, 13.0])])
+def test_a_live_plot_takes_a_fifth_of_the_time_at_most(monkeypatch, seconds, wanted):
+    """Each step takes a second, and each picture another one: the next begins four seconds after it."""
+    clock, begun = [0.0], []
+
+    def show():
+        begun.append(clock[0])
+        clock[0] += 1.0
+
+    monkeypatch.setattr(figures.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(figures, "_shown_in_notebook", lambda figure: show)
+    with figures.live_plot(seconds) as plot:
+        while clock[0] < 12.5:
+            clock[0] += 1.0
+            plot(clock[0], 1.0, 1.0, Network([[1.0]], [1.0]))
+    assert begun == wanted
 
 
 def test_a_live_plot_shows_the_last_step_of_a_flow_that_is_interrupted(monkeypatch):

@@ -75,6 +75,11 @@ def test_committed_boundaries_are_those_of_the_library_and_proven_again(committe
             assert float(arb(boundary.low)) < n < float(arb(boundary.high)) < n * (1 + 2e-10)
 
 
+def test_there_are_no_boundaries_below_three_teacher_neurons():
+    with pytest.raises(ValueError, match="k must be at least 3, got 2"):
+        boundaries.enclose_boundaries(2)
+
+
 def test_a_boundary_that_is_off_by_one_part_in_a_billion_is_refused(monkeypatch):
     exact = phase_boundaries(12)
     for i in range(3):
@@ -276,6 +281,11 @@ def test_pivots_and_signs_refuse_zero():
         assert sum(pivot < 0 for pivot in found) == (np.linalg.eigvalsh(M) < 0).sum()
     with pytest.raises(Undecided):
         enclosures.pivots([[arb(1), arb(1)], [arb(1), arb(1, 1e-30)]])
+    for zero in (arb(0), arb(1, 1), arb(-1, 1)):  # exactly, or at an end
+        with pytest.raises(Undecided):
+            enclosures.pivots([[zero]])
+        with pytest.raises(Undecided):
+            enclosures.sign(zero)
     with pytest.raises(Undecided):
         enclosures.sign(arb(1e-20, 1e-19))
     with pytest.raises(Undecided):

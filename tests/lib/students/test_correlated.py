@@ -120,6 +120,12 @@ def test_order_p_average_turns_at_the_known_cosine(k, p):
         assert (np.linalg.eigvalsh(across @ hessian @ across).min() > -1e-9) == minimum
 
 
+def test_a_neuron_for_itself_costs_nothing_and_leans_to_nobody():
+    for c in (0.0, 0.3, 0.9):
+        assert abs(correlated_copy_average_loss(1, c)) < 1e-15
+        assert leaning_threshold(1, c) == math.inf
+
+
 @pytest.mark.parametrize(
     "call, said",
     [
@@ -127,6 +133,9 @@ def test_order_p_average_turns_at_the_known_cosine(k, p):
         (lambda: equiangular(3, -0.1), "c must be a number between 0"),
         (lambda: correlated_copies(4, 4, 0.1), "n must be at most 3"),
         (lambda: correlated_copy_average(3, 4, 0.1), "n must be at most k = 3, got 4"),
+        (lambda: correlated_copy_average(3, 0, 0.1), "n must be at least 1, got 0"),
+        (lambda: correlated_copy_average_loss(0.9, 0.1), "m must be a number between 1"),
+        (lambda: leaning_threshold(0.9, 0.1), "m must be a number between 1"),
         (lambda: correlated_boundaries(6, 0.1), "k must be at least 7"),
     ],
 )

@@ -211,7 +211,8 @@ def test_other_symmetric_points_are_refused():
     assert not perturbed._is_perturbed_copies(shared, n)
     leaving_out, helping = [math.sqrt(0.5), 0.0, -math.sqrt(0.5), 1.0], [0.6, 0.3, 0.0, 1.5]  # G = 0; B > 0
     assert not perturbed._is_perturbed_copies(np.array(leaving_out), n)
-    assert not perturbed._is_perturbed_copies(np.array(helping), n)
+    for neurons in (n, 2.0):
+        assert not perturbed._is_perturbed_copies(np.array(helping), neurons)
 
 
 @pytest.mark.parametrize(

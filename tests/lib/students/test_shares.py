@@ -136,6 +136,17 @@ def test_relu_teachers_of_both_signs():
     assert identify(positive, ended(positive, 3))[:2] == ("perturbed-copies", (1,) * 3)
 
 
+@pytest.mark.parametrize(
+    ("mine", "yours", "kind"), [(0.6, 0.25, "copy-average-like"), (0.6, 0.35, None), (0.4, 0.1, None)]
+)
+def test_more_than_half_and_twice_as_much_as_any_other_is_whose_it_is(mine, yours, kind):
+    """Under relu the shares of w_ij on orthonormal teacher neurons are the w_ij themselves."""
+    L = PopulationLoss(Network.orthonormal(2), kernels.relu)
+    student = Network([[mine, 0.0], [yours, 1.0]], [1.0, 1.0])
+    np.testing.assert_allclose(shares(L, student), student.W, atol=1e-15)
+    assert module._named(L, student) == (None if kind is None else (kind, (1, 1)))
+
+
 def test_where_teacher_neurons_are_dependent_only_the_teacher_has_a_name():
     teacher = Network(skew(5, 3), [1.0, 2.0, 1.0, -1.0, 1.0])
     for kernel in (kernels.erf, kernels.softplus, kernels.relu):

@@ -32,6 +32,19 @@ def random_theta(rng):
     return theta
 
 
+@pytest.mark.parametrize(
+    ("place", "flipped"), [(None, True), (2, True), (5, False), (6, False), (7, False), (9, False)]
+)
+def test_flipped_copies_are_largest_on_their_own_teachers(place, flipped):
+    """Weight 2 in one place of w_across, by rows: copies', flipped copies', averagers'; columns: whose."""
+    theta = np.array([1.0, -1.0, *[0.1] * 9, 1.0, 1.0, 1.0])
+    if place is not None:
+        theta[place] = 2.0
+    assert symmetric._is_flipped(theta) == flipped
+    theta[1] = 1.0  # not negative there
+    assert not symmetric._is_flipped(theta)
+
+
 def network(theta, classes):
     student = symmetric.solution(kernels.erf, classes, theta)
     teachers = np.split(np.arange(int(classes.k)), np.cumsum(classes.teachers[:2]).astype(int))

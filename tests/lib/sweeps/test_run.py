@@ -353,6 +353,10 @@ def test_end_points_are_written_at_one_stroke(tmp_path, monkeypatch):
     whole = path.read_bytes()
     with np.load(path) as arrays:
         assert arrays["seed_copy-average"] == 0 and arrays["W_copy-average"].shape == (2, 4)
+        student = Network(arrays["W_copy-average"], arrays["a_copy-average"])
+    # The point is that of the certificate, and not where the flow of row 0 stopped.
+    gradient = PopulationLoss(Network.orthonormal(3, 4), kernels.erf).gradient(student).ravel()
+    assert np.linalg.norm(gradient) < 1e-13 < table["gradient_norm"][0]
 
     def full(descriptor):
         raise OSError(28, "No space left on device")
@@ -362,6 +366,36 @@ def test_end_points_are_written_at_one_stroke(tmp_path, monkeypatch):
         run.save_end_points(path, table, settings, 2)
     assert path.read_bytes() == whole
     assert {file.name for file in tmp_path.iterdir()} == {"table.csv", "table.npz"}
+
+
+@pytest.mark.parametrize(
+    ("certificate", "status", "tolerances"),
+    [
+        (("strict minimum", 0.1), "converged", [1e-8]),
+        (("saddle", -0.1), "converged", [1e-8, 1e-10, 1e-12]),
+        (("not critical", -0.1), "converged", [1e-8, 1e-10, 1e-12]),
+        (("not critical", 0.1), "converged", [1e-8]),  # a valley: a smaller gradient is only farther away
+        (("not critical", 0.1, 1), "converged", [1e-8, 1e-10, 1e-12]),  # a dead neuron may come back
+        (("flat", -1e-20), "converged", [1e-8]),
+        (("saddle", -0.1), "out of range", [1e-8]),
+    ],
+)
+def test_flows_that_stop_beside_a_saddle_are_run_on(monkeypatch, certificate, status, tolerances):
+    kind, smallest, dead = (*certificate, 0)[:3]
+    common, asked = run.experiment(RELU, "normal", 1e-5, 1e-8), []
+    start = common.start(np.random.default_rng([2, 1, 7]), 1)
+    flow = gradient_flow(RELU, start, max_steps=0)._replace(status=status)
+
+    def stopped(L, student, rtol, gradient_tol, progress):
+        assert student == start and rtol == 1e-5 and not progress
+        asked.append(gradient_tol)
+        return flow
+
+    found = certify(RELU, start)._replace(kind=kind, smallest_eigenvalue=smallest, dead=dead)
+    monkeypatch.setattr(run, "gradient_flow", stopped)
+    monkeypatch.setattr(run, "certify", lambda L, student: found)
+    assert run.certified_flow(1, 7, common) == (flow, found)
+    assert asked == pytest.approx(tolerances, rel=1e-9, abs=0.0)
 
 
 def rows(path):

@@ -127,6 +127,9 @@ STRANGERS = {
     "the number of a foreign format": (lambda text: b"\xff\xfe" + text, "got a file that begins"),
     "half a header with other lines": (lambda text: text[:10] + b"\nx\n", "got a file that begins '# "),
     "more columns": (line(4, lambda names: names + b",more"), "with the columns k,n,seed"),
+    "a header of other columns": (
+        lambda text: b"".join(text.splitlines(True)[:3]) + b"k,n,seed\n", "k,n,seed,.*, got 'k,n,seed' in .*table.csv"
+    ),
     "columns in another order": (line(4, lambda names: names[2:] + b",k"), "with the columns k,n,seed"),
     "settings that are none": (line(3, lambda text: text[:-1]), "with its settings, got '# {"),
     "other settings": (line(3, lambda text: text.replace(b"normal", b"uniform")), "line 5 of .*law is normal, not"),
@@ -174,6 +177,17 @@ def test_a_second_writer_is_refused(path, whole):
     subprocess.run([sys.executable, "-c", other], check=True)
     assert path.read_bytes() == whole and link.is_symlink()
     assert {file.name for file in path.parent.iterdir()} == {path.name, link.name}
+
+
+def test_a_lock_file_is_removed_while_it_is_held(path, whole, monkeypatch):
+    """And not once more afterwards, when it may be that of another sweep."""
+    if table.fcntl is None:
+        pytest.skip("Windows keeps a file that is open")
+    removed, unlink = [], Path.unlink
+    monkeypatch.setattr(Path, "unlink", lambda self, *more: removed.append(self.name) or unlink(self, *more))
+    with Table(path, SETTINGS):
+        assert removed == []
+    assert removed == [path.name + ".lock"]
 
 
 def test_the_lock_of_a_killed_process_ends_with_it(path, whole):
@@ -342,6 +356,12 @@ def test_a_table_of_the_book_is_loaded_by_its_name():
     for kernel, k in (("relu", 7), ("tanh", 50), ("../erf", 50)):
         with pytest.raises(ValueError, match="source must be .* a kernel of a table of the book .* got .* and k = "):
             load_sweep(kernel, k)
+
+
+def test_a_file_is_loaded_by_its_own_name(path, whole):
+    for name in (path, str(path)):
+        rows = load_sweep(name)
+        assert rows.tolist() == read(path)[0].tolist() and rows["seed"].tolist() == [0, 1, 0]
 
 
 def test_nothing_is_kept_without_a_path(tmp_path, monkeypatch):

@@ -87,5 +87,7 @@ def test_bad_arguments_are_refused():
         mean_step(PopulationLoss(L.teacher, kernels.relu), STUDENT, 0.1)
     with pytest.raises(ValueError, match="rate must"):
         mean_step(L, STUDENT, -0.1)
+    with pytest.raises(ValueError, match=r"rate must be a number between 0\.0 and 1000\.0, got 1000\.5"):
+        mean_step(L, STUDENT, 1000.5)
     with pytest.raises(ValueError, match="batch must"):
         mean_step(L, STUDENT, 0.1, 0)

@@ -46,3 +46,10 @@ def test_each_training_begins_anew():
 def test_bad_numbers_are_refused(rule):
     with pytest.raises(ValueError, match="rate must|momentum must|mean must|square must"):
         rule.changes()
+
+
+@pytest.mark.parametrize("rule", [GradientDescent, Adam])
+def test_rates_up_to_a_thousand_are_taken(rule):
+    assert rule(1000.0).changes()(np.ones(2)).max() < 0.0
+    with pytest.raises(ValueError, match=r"rate must be a number between 0\.0 and 1000\.0, got 1000\.5"):
+        rule(1000.5).changes()
