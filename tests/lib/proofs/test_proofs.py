@@ -339,7 +339,7 @@ def test_the_page_counts_what_the_table_holds(committed):
     )
     assert f"in {sum(wins)} pairs, and worse in the other {len(wins) - sum(wins)}." in PAGE
     first = min(pair for pair, won in zip(committed, wins, strict=True) if won)
-    assert first == (6, 5) and "first win at $k=6$, $n=5$" in PAGE
+    assert first == (6, 5) and "for the first time at $k=6$, $n=5$" in PAGE
     low, high = map(float, re.findall(r"\$(-9\.41\d\d)\\cdot10\^\{-4\}\$", PAGE))
     assert arb((low + high) / 2e4, (high - low) / 2e4).contains(perturbed.prove(6, 5).difference)
 

@@ -120,10 +120,16 @@ def test_order_p_average_turns_at_the_known_cosine(k, p):
         assert (np.linalg.eigvalsh(across @ hessian @ across).min() > -1e-9) == minimum
 
 
-def test_a_neuron_for_itself_costs_nothing_and_leans_to_nobody():
+def test_a_neuron_for_itself_costs_nothing():
     for c in (0.0, 0.3, 0.9):
         assert abs(correlated_copy_average_loss(1, c)) < 1e-15
-        assert leaning_threshold(1, c) == math.inf
+
+
+def test_an_average_of_less_than_two_leans_where_the_boundary_is():
+    """Witness: the boundary of three orthonormal teacher neurons, at a width n that is no integer."""
+    n = phase_boundaries(3)[2]
+    assert 1.0 < 3 - n + 1 < 2.0
+    assert leaning_threshold(3 - n + 1, 0.0) == pytest.approx(n - 1, rel=1e-9)
 
 
 @pytest.mark.parametrize(
