@@ -262,7 +262,7 @@ def live_plot(seconds=0.5):
 def _live_plot(seconds):
     import matplotlib.pyplot as plt
 
-    figure, (top, bottom) = plt.subplots(2, 1, sharex=True, figsize=(4.5, 4.2))
+    figure, (top, bottom) = plt.subplots(2, 1, sharex=True, figsize=(4.3, 4.2))
     top.set(xscale="log", yscale="log", title="Waiting for the first step")
     bottom.set(xlabel="time $t$", ylabel=r"norms $\|w_i\|$")
     (loss_curve,) = top.plot([], [], color=VIOLET, label="loss $L$")
