@@ -19,7 +19,7 @@ LECTURES = {
     "Which partition is best": ["optimal_copy_average"],
     "One neuron for many": ["one_neuron"],
     "What training finds": ["empirical_flow", "phase_diagram"],
-    "ReLU": ["relu"],
+    "ReLU, and training in practice": ["relu", "from_flow_to_training"],
 }
 LEFT_OUT = {"exercises", "for-a-class", "further-reading"}
 WORDS = 90  # of the text that opens a section
