@@ -136,7 +136,7 @@ def certify(L, student):
     if not living.any():
         kind = _beside_the_dead(L, W, a, living)
         return Certificate(kind, 0.0, 0.0, student, dead=student.n)
-    found = polish(L, Network(W[living], a[living]))
+    found = _polished(L, Network(W[living], a[living]))
     null_directions, exchanges = zero_modes(L, found.student)
     smallest, resolution, bounded = _smallest_eigenvalue(L, found, null_directions)
     large = found.hessian.shape[0] > _LARGEST_DENSE
@@ -153,7 +153,26 @@ def certify(L, student):
     if kind.endswith("minimum") and not living.all():
         kind = _beside_the_dead(L, W, a, living)
     counts = null_directions.shape[1] - exchanges, exchanges, student.n - int(living.sum())
-    return Certificate(kind, smallest, found.first_step, Network(W, a), *counts, bounded)
+    first = float(np.linalg.norm(found.first_step))
+    return Certificate(kind, smallest, first, Network(W, a), *counts, bounded)
+
+
+def _polished(L, student):
+    """`polish`, with outgoing weights in units of the teacher's: units decide nothing.
+
+    Otherwise the curvatures along w_i and a_i, in the ratio of a_i^2 and 1, would be so far apart
+    for a teacher of small or of large weights that the step of least squares spares one of them.
+    The unit is a power of two, so that nothing is rounded.
+    """
+    size = np.sqrt(np.mean(L.teacher.a**2))
+    unit = 2.0 ** np.round(np.log2(size)) if size > 0.0 else 1.0
+    if unit == 1.0:
+        return polish(L, student)
+    measured = PopulationLoss(Network(L.teacher.W, L.teacher.a / unit), L.kernel)
+    found = polish(measured, Network(student.W, student.a / unit))
+    end = Network(found.student.W, unit * found.student.a)
+    first = np.append(found.first_step[: end.W.size], unit * found.first_step[end.W.size :])
+    return found._replace(student=end, hessian=L.operator(end.W, end.a), first_step=first)
 
 
 def _beside_the_dead(L, W, a, living):

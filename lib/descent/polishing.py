@@ -23,13 +23,13 @@ _SOFT = 1e-8  # the part of the largest eigenvalue below which some steps spare 
 
 class Polished(NamedTuple):
     """What `polish` found: the critical student, or the one given if there is none near; the
-    Hessian's operator there; the length of the first Newton step; whether the student is critical,
-    and whether it is isolated: Newton's method has settled there.
+    Hessian's operator there; the first Newton step (N,); whether the student is critical, and
+    whether it is isolated: Newton's method has settled there.
     """
 
     student: Network
     hessian: LinearOperator
-    first_step: float
+    first_step: np.ndarray
     critical: bool
     isolated: bool
 
@@ -46,10 +46,11 @@ def polish(L, student):
     """
     start, hessian = student, L.operator(student.W, student.a)
     reach = 1.0 + np.linalg.norm(start.ravel())
-    lengths, given, settled, best = [], hessian, False, (student, hessian)
+    lengths, first, given, settled, best = [], None, hessian, False, (student, hessian)
     while len(lengths) < _POLISHING_STEPS and not settled:
         step = newton_step(hessian, zero_modes(L, student)[0])
         lengths.append(float(np.linalg.norm(step)))
+        first = step if first is None else first
         if not lengths[-1] < 1e6 * reach:
             break
         # One longer step may be on the way; two are rounding.
@@ -71,7 +72,7 @@ def polish(L, student):
         and np.linalg.norm(hessian.gradient) <= rounding_level(L, student, hessian)
     )
     found = (student, hessian) if critical else (start, given)
-    return Polished(*found, lengths[0], critical, critical and settled)
+    return Polished(*found, first, critical, critical and settled)
 
 
 def _stiff_step(L, student, hessian):
@@ -116,8 +117,10 @@ def newton_step(hessian, null_directions):
     b -= null_directions @ (null_directions.T @ b)  # rounding, of which H^-1 would make a long step
     step, _ = hessian.solve(0.0, b, 1e-14 * np.linalg.norm(b))
     if step is None:
-        damping = _SOFT * largest_eigenvalue(hessian)
-        step = lsmr(hessian, b, damping, atol=1e-13, btol=1e-13, maxiter=MOST_PRODUCTS)[0]
+        # In units of the largest eigenvalue: the stopping test of lsmr takes a first number of 1.
+        unit = largest_eigenvalue(hessian)
+        scaled = hessian * (1.0 / unit)
+        step = lsmr(scaled, b / unit, _SOFT, atol=1e-13, btol=1e-13, maxiter=MOST_PRODUCTS)[0]
     return step - null_directions @ (null_directions.T @ step)
 
 

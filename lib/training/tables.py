@@ -246,11 +246,13 @@ def plans(smaller=1):
     for scale in SCALES:
         fates.append((Start(50, 25, "normal", scale, scale), Training(), 20))
     fates.append((Start(50, 25), Training("adam", 0.01, 0, 3000), 20))
-    fates = list(dict.fromkeys(fates))
+    most = {}  # where a start is in two comparisons, the longer one holds the runs of both
+    for start, training, seeds in fates:
+        most[start, training] = max(seeds, most.get((start, training), 0))
     fate_jobs = [
         (start, training, group)
-        for start, training, seeds in sorted(fates, key=lambda job: -job[1].batch)
-        for group in _groups(max(2, seeds // smaller))
+        for start, training in sorted(most, key=lambda job: -job[1].batch)
+        for group in _groups(max(2, most[start, training] // smaller))
     ]
     early = [(Start(*size), group) for size in SIZES for group in _groups(400 // smaller)]
     escapes = [

@@ -234,6 +234,34 @@ def test_what_is_told_from_zero_is_what_moves_the_outputs():
     assert resolution == pytest.approx(2e-13 * moved, rel=1e-6, abs=0.0)
 
 
+@pytest.mark.parametrize("unit", [1e-4, 3e-3, 100.0, 1e4])
+@pytest.mark.parametrize(
+    ("kernel", "k", "n", "kind"),
+    [(kernels.erf, 6, 5, "strict minimum"), (kernels.softplus, 6, 5, "saddle"), (kernels.relu, 8, 7, "saddle")],
+)
+def test_units_of_the_teacher_decide_nothing(kernel, k, n, kind, unit):
+    """Outgoing weights of teacher and student in other units: the same point, no other kind.
+
+    One in which curvatures along a_i and w_i are 10^8 apart. Witness: the certificate where they are alike.
+    """
+    student = copy_average_like(kernel, k, n)
+    moves = np.random.default_rng(0).uniform(-1e-4, 1e-4, student.W.shape)
+    student = Network(student.W + moves, student.a)
+    found = [
+        certify(PopulationLoss(Network(np.eye(k), np.full(k, size)), kernel), Network(student.W, size * student.a))
+        for size in (1.0, unit)
+    ]
+    assert found[0].kind == found[1].kind == kind
+    ends = [strengths(f.student, size) for f, size in zip(found, (1.0, unit), strict=True)]
+    np.testing.assert_allclose(ends[1], ends[0], rtol=0.0, atol=1e-7)
+    assert 1e-5 < found[0].newton_step < 1e-2
+
+
+def strengths(student, unit):
+    """Weights of all neurons as relu's scalings leave them: a_i w_i in units of the teacher's a_i."""
+    return student.W * student.a[:, None] / unit
+
+
 def test_products_find_no_eigenvector_where_an_eigenvalue_is_negative():
     """And the softest where none is. This alone tells saddles from minima in large networks."""
     L = PopulationLoss(Network.orthonormal(10, 11), kernels.erf)

@@ -87,7 +87,7 @@ def test_newtons_method_settles_at_minima_and_not_in_valleys(slope, curvature, x
     L, student = Valley(slope, curvature), Network([[x]], [1.0])
     found = polish(L, student)
     assert found.isolated == (end is not None)
-    np.testing.assert_allclose(found.first_step, abs(slope(x) / curvature(x)))
+    np.testing.assert_allclose(found.first_step, [-slope(x) / curvature(x), 0.0])
     if end is not None:
         assert abs(found.student.W[0, 0] - end) < 1e-15
     step = newton_step(L.operator(student.W, student.a), np.empty((2, 0)))
@@ -122,7 +122,7 @@ def test_where_steps_leave_what_a_kernel_was_made_for_nothing_is_found():
     student = Network([[0.25]], [1.0])
     found = polish(Short(lambda x: x - 1.0, lambda x: 1.0), student)
     assert not found.critical and not found.isolated and found.student is student
-    assert found.first_step == 0.75
+    assert found.first_step.tolist() == [0.75, 0.0]
 
 
 def test_newton_steps_where_the_hessian_is_indefinite():
