@@ -28,11 +28,11 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("make") is None, reason="no make"),
 ]
 PAGE = (ROOT / "book" / "teaching.md").read_text("utf-8")
-LINES = re.search(r"## Six lines.*?```\n(.*?)```", PAGE, re.DOTALL)[1].splitlines()
+LINES = re.search(r"## From a clone.*?```\n(.*?)```", PAGE, re.DOTALL)[1].splitlines()
 
 
 def test_there_are_six_and_the_page_begins_with_them():
-    assert len(LINES) == 6 and PAGE.index("## Six lines") == PAGE.index("## ")
+    assert len(LINES) == 6 and PAGE.index("## From a clone") == PAGE.index("## ")
     assert LINES[0].startswith("git clone") and "jupyter lab" in LINES[4]
 
 
