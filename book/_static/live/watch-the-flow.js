@@ -129,10 +129,10 @@
         for (let j = 0; j < k; j++) {
           const cosine = (Math.sign(a) * w[j]) / norm, strong = cosine > 0.91 || cosine < -0.75; // where white is read better than black
           const box = { x: left + j * cell + 0.5, y: y + 0.5, width: cell - 1, height: cell - 1 };
-          const digits = cosine.toFixed(2).replace("0.", ".").replace(/^-?\.00$/, "0").replace("-", "−");
+          const digits = cosine.toFixed(cell < 32 ? 1 : 2).replace("0.", ".").replace(/^-?\.0+$/, "0").replace("-", "−");
           drawn.push(make("rect", { ...box, class: cosine > 0 ? "live-along" : "live-against", "fill-opacity": Math.abs(cosine).toFixed(3) }));
           drawn.push(make("rect", { ...box, class: "live-cell" }));
-          drawn.push(make("text", { x: box.x + cell / 2, y: y + cell / 2 + 3.5, "text-anchor": "middle", class: `live-small${strong ? " live-inverse" : ""}` }, digits));
+          drawn.push(make("text", { x: box.x + cell / 2, y: y + cell / 2 + 4, "text-anchor": "middle", class: `live-small${strong ? " live-inverse" : ""}` }, digits));
         }
       }
       fill(this.cosines, width, 38 + n * cell, drawn);
