@@ -371,6 +371,14 @@ def test_text_of_the_figure_is_legible_on_a_phone(tour, k):
         assert box["x"] <= at["x"] and at["x"] + at["width"] <= box["x"] + box["width"], text.text_content()
 
 
+@in_chromium
+@pytest.mark.parametrize("width, shown", [(375, False), (1280, True)], ids=["phone", "desk"])
+def test_the_way_back_to_the_top_does_not_lie_on_the_text_of_a_phone(look, width, shown):
+    page = look(page_with("two-answers"), width=width)
+    style = page.locator("#pst-back-to-top").evaluate("button => getComputedStyle(button).display")
+    assert (style != "none") == shown
+
+
 def test_text_of_the_picture_is_legible_on_a_phone():
     picture = draw()
     picture.draw_without_rendering()  # only now are there labels of ticks
