@@ -46,7 +46,7 @@ def draw_ends(ax, k=50):
     ax.set(xlim=(1.5, k - 0.5), ylim=(0, flows), yticks=[0, flows], xticks=[2, 10, 20, 30, 40, 49])
     ax.tick_params(labelsize=TEXT)
     ax.set_xlabel(f"student neurons $n$, for $k={k}$ teacher neurons", fontsize=TEXT)
-    ax.set_ylabel("ends of flows", fontsize=TEXT)
+    ax.set_ylabel("flows", fontsize=TEXT)
 
 
 def draw():

@@ -10,6 +10,9 @@
 
   class TwoAnswers extends LiveFigure {
     static title = "Copy or average? Both students for each number n of student neurons";
+    static caption =
+      "Top: the two students, and one training run. Curves: the loss of each student, in percent above a bound that no student can beat. Bands: where each of them is a minimum. " +
+      "Bottom row: where the stored flows ended for each n, at copy-average (orange), at perturbed copies (blue) or elsewhere (grey). The frame marks the n that is drawn; click another one.";
 
     build() {
       this.classList.add("live-tour");
@@ -106,7 +109,7 @@
       this.average.facts.innerHTML = facts("copy-average", average);
       this.copies.facts.innerHTML = facts("perturbed copies", copies);
       const elsewhere = flows - average.ended - copies.ended;
-      this.training.facts.innerHTML = `${quantity("ended at copy-average", average.ended)} of ${quantity("flows", flows)} starts ended at copy-average, ` +
+      this.training.facts.innerHTML = `${quantity("ended at copy-average", average.ended)} of ${quantity("flows", flows)} flows ended at copy-average, ` +
         `${quantity("ended at perturbed copies", copies.ended)} at perturbed copies${elsewhere ? `, ${quantity("ended elsewhere", elsewhere)} elsewhere` : ""}`;
       const verdict = average.minimum && copies.minimum ? `Both are minima, and ${lower} ${lower === "copy-average" ? "has" : "have"} the lower loss.` :
         `Only ${average.minimum ? "copy-average is a minimum" : "perturbed copies are a minimum"}; the other is a saddle.`;
@@ -134,7 +137,7 @@
       this.drawMap(this.width);
     }
 
-    /** The student that is trained, or would be: a random start. */
+    /** The student that is trained, or would be: random weights. */
     drawFlow() {
       const { k, n, flow, training } = this, { glyph } = training;
       if (k > LARGEST) {
@@ -186,7 +189,7 @@
       bar("average", -1, at.copy_average_unstable, 80, "copy-average is a minimum", "start");
       bar("copy", at.perturbed_stable, k + 1, 97, "perturbed copies are a minimum", "end");
       const top = 129, tall = 24;
-      drawn.push(make("text", { x: left, y: 125 }, `ends of training, ${at.flows[0]} starts for each n`));
+      drawn.push(make("text", { x: left, y: 125 }, `where ${at.flows[0]} flows ended, for each n`));
       at.widths.forEach((each, i) => {
         const from = x(each - step / 2) + 0.5, wide = x(step) - x(0) - 1;
         let y0 = top + tall;

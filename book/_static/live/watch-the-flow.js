@@ -7,7 +7,7 @@
   class WatchTheFlow extends LiveFigure {
     static title = "Watch a gradient flow to its end";
     static caption =
-      "One gradient flow while it is computed. Left: cosines of student neurons (rows) and teacher neurons (columns), with |a| beside each row; the sign of a is moved into w. " +
+      "One gradient flow while it is computed. Left: cosines of student neurons (rows) and teacher neurons (columns), positive ones in green, negative ones in violet, with |a| beside each row; the sign of a is moved into w. " +
       "Right: the loss, and the losses of copy-average (orange, dashed) and of perturbed copies (blue). A student neuron that is held back starts with a ten-thousandth of its weights.";
 
     build() {
@@ -127,12 +127,12 @@
         drawn.push(make("text", { x: left - 5, y: y + cell / 2 + 4, "text-anchor": "end" }, String(i + 1)));
         drawn.push(make("text", { x: left + k * cell + 8, y: y + cell / 2 + 4 }, Math.abs(a).toFixed(2)));
         for (let j = 0; j < k; j++) {
-          const cosine = (Math.sign(a) * w[j]) / norm, strong = cosine > 0.73 || cosine < -0.81; // where white is read better than black
+          const cosine = (Math.sign(a) * w[j]) / norm, strong = cosine > 0.91 || cosine < -0.75; // where white is read better than black
           const box = { x: left + j * cell + 0.5, y: y + 0.5, width: cell - 1, height: cell - 1 };
-          const digits = cosine.toFixed(2).replace("0.", ".").replace(/^-?\.00$/, "0").replace("-", "−");
+          const digits = cosine.toFixed(cell < 32 ? 1 : 2).replace("0.", ".").replace(/^-?\.0+$/, "0").replace("-", "−");
           drawn.push(make("rect", { ...box, class: cosine > 0 ? "live-along" : "live-against", "fill-opacity": Math.abs(cosine).toFixed(3) }));
           drawn.push(make("rect", { ...box, class: "live-cell" }));
-          drawn.push(make("text", { x: box.x + cell / 2, y: y + cell / 2 + 3.5, "text-anchor": "middle", class: `live-small${strong ? " live-inverse" : ""}` }, digits));
+          drawn.push(make("text", { x: box.x + cell / 2, y: y + cell / 2 + 4, "text-anchor": "middle", class: `live-small${strong ? " live-inverse" : ""}` }, digits));
         }
       }
       fill(this.cosines, width, 38 + n * cell, drawn);
