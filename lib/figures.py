@@ -16,7 +16,7 @@ from lib.networks import Network
 
 COPY, AVERAGE, OTHER = "#1f77b4", "#ff7f0e", "#8c8c8c"
 VIOLET, GREEN = "#8a5fc2", "#2a8a57"  # where two more hues are needed, with a label on the curve
-INK = "#101112"  # of letters on coloured areas: no grey, which dark pages would turn into a light one
+INK = "#101112"  # of letters on coloured areas: no grey, since dark pages make greys light
 COLOURS = {"copy": COPY, "average": AVERAGE, "other": OTHER}
 _STYLE = {
     "svg.hashsalt": "copy or average",  # the names of clip paths would be random otherwise
