@@ -179,14 +179,15 @@ class SandboxedExecute(Execute):
         For what no limit of a process stops: many processes, of root too, whom RLIMIT_NPROC does not concern. Whoever
         uses more than one processor goes on with what the others leave, and takes no time of another's submission.
         """
-        spent, began = {}, time.monotonic()
+        spent, began, io = {}, time.monotonic(), f"{self.folder}/io"
         while not ended.wait(0.3):
             started, memory = processes(getattr(getattr(self.km, "provisioner", None), "pid", None)), 0
             for process in started:
                 with suppress(psutil.Error):  # it has ended
                     memory += process.memory_info().rss
                     spent[process] = sum(process.cpu_times()[:2])
-            if len(started) > self.processes or memory > 2 * self.memory or is_littered(f"{self.folder}/io"):
+            littered = is_littered(io) or any(has_nameless_file(process.pid, io) for process in started)
+            if len(started) > self.processes or memory > 2 * self.memory or littered:
                 for process in started:
                     with suppress(psutil.Error):
                         process.kill()
@@ -394,6 +395,18 @@ def is_littered(folder):
                 known = entry.stat(follow_symlinks=False)
                 kinds.append("socket" if stat.S_ISSOCK(known.st_mode) else "file" if is_small(known) else "other")
     return len(kinds) == 20 or kinds.count("file") > 1 or "other" in kinds
+
+
+def has_nameless_file(process, folder):
+    """Whether a process has a file open that was deleted, on the disk on which `folder` is."""
+    with suppress(OSError):
+        disk = os.stat(folder).st_dev
+        for number in os.listdir(f"/proc/{process}/fd"):
+            with suppress(OSError):
+                known = os.stat(f"/proc/{process}/fd/{number}")
+                if stat.S_ISREG(known.st_mode) and known.st_dev == disk and not known.st_nlink:
+                    return True
+    return False
 
 
 def is_small(known):
