@@ -293,6 +293,16 @@ def test_names_that_begin_with_a_dot_or_hold_a_slash_stay_in_their_folder(course
     assert not [row for row in (course.folder / "collected.csv").read_text().splitlines() if ",=" in row or ",@" in row]
 
 
+@pytest.mark.parametrize("name", ["..", "../x", "a/b", "feedback", "$(id)", "-rf", ".ssh", 10**4 * "x", "\u202ea", "*"])
+def test_the_folder_of_a_student_lies_in_the_folder_of_the_class_whatever_the_name_is(tmp_path, name):
+    """Also for a handout, before anything is handed in."""
+    (tmp_path / "list.csv").write_text(f"Full name,Email address\nAda Doe,a@b\n{name},x@y\n", "utf-8")
+    people = roster.read(tmp_path / "list.csv")
+    ada, folder = (collect.folder_of(person, None, people) for person in people.people)
+    assert ada == "Ada Doe" != folder and len(folder.encode()) <= 100
+    assert not set(folder) & set("/\\*$\u202e") and not folder.startswith(".")
+
+
 def test_a_broken_or_locked_file_is_named_and_a_broken_zip_ends_with_a_sentence(tmp_path):
     path = zipped(tmp_path / "a.zip", {"first": "1" * 500, "second": "2" * 500})
     content = bytearray(path.read_bytes())

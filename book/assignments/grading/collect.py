@@ -130,7 +130,8 @@ def folder_of(person, piece, people):
     else:
         alike = people.of(words=person.name)
         name = person.name if len(alike) == 1 else f"{person.name} {person.key}"
-    return submissions.identifier(" ".join(name.replace(",", " ").split()).lstrip("._ ") or f"student {piece.number}")
+    plain = " ".join(name.replace(",", " ").split()).lstrip("._ ")
+    return submissions.identifier(plain or f"student {piece.number if piece else person.key}")
 
 
 def notebooks(group, sets, problem_set, trouble):
