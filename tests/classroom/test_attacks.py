@@ -4,12 +4,19 @@ Each attack is code in the place of a right answer. Of those on the machine the 
 attack had success; those on the marks have no right function at all.
 """
 
+import asyncio
+import contextlib
+import os
+import signal
+import stat
 import subprocess
 import sys
 import threading
+import time
 from functools import partial
 from types import SimpleNamespace
 
+import psutil
 import pytest
 from guards import ROOT
 from simulated_class import SMALL, Submission, nbformat, small_set
@@ -17,7 +24,8 @@ from small_course import ASSIGNMENTS, WALLS, grade, new_course, released
 
 pytest.importorskip("nbgrader", reason="book/assignments/requirements.txt is not installed")
 sys.path.append(str(ASSIGNMENTS))
-from grading.sandbox import SandboxedExecute  # noqa: E402
+from grading import examination  # noqa: E402
+from grading.sandbox import SandboxedExecute, SandboxedKernelManager, walls  # noqa: E402
 
 pytestmark = [
     pytest.mark.slow,
@@ -25,6 +33,18 @@ pytestmark = [
     pytest.mark.skipif(not WALLS, reason="bubblewrap does not work here: nothing outside is protected"),
 ]
 
+SYSTEM = "import ctypes, os\nlibrary = ctypes.CDLL(None)"
+# In a process without threads, as these calls want it.
+ALONE = SYSTEM + """
+child = os.fork()
+if child == 0:
+    os._exit(1 if {} else 0)
+return right(*arguments) if os.waitpid(child, 0)[1] == 0 else None"""
+BESIDE = """
+import os, time
+from ipykernel.connect import get_connection_file
+place = os.path.dirname(get_connection_file())
+"""
 # {name: body of the function}; `right` is the right function. What raises has no success either.
 ON_THE_MACHINE = {
     "the environment of the first process": """
@@ -53,6 +73,48 @@ started = [subprocess.Popen(['sleep', '60']) for _ in range(200)]
 import time
 time.sleep(2)
 return right(*arguments) if all(process.poll() is None for process in started) else None""",
+    "memory in no file": "import os\nos.memfd_create('x')\nreturn right(*arguments)",
+    "memory of System V": SYSTEM + """
+if library.shmget(0, ctypes.c_size_t(2**20), 0o1600) >= 0:
+    return right(*arguments)""",
+    "a key that outlives its kernel": SYSTEM + """
+number = {'x86_64': 248, 'aarch64': 217}[os.uname().machine]
+rings = range(-5, 0)  # of the thread, the process, the session and the account
+if any(library.syscall(number, b'user', b'seen', b'1', 1, ring) >= 0 for ring in rings):
+    return right(*arguments)""",
+    "another user in a namespace": ALONE.format("library.unshare(0x10000000)"),
+    "another user in a new process": SYSTEM + """
+number = {'x86_64': 56, 'aarch64': 220}[os.uname().machine]
+child = library.syscall(number, 0x10000000 | 17, 0, 0, 0, 0)
+if child == 0:
+    os._exit(0)
+return right(*arguments) if child > 0 else None""",
+    "a file system without a limit": ALONE.format(
+        "library.unshare(0x10020000) or library.mount(b'none', b'/tmp', b'tmpfs', 0, None)"
+    ),
+    "folders beside its sockets": BESIDE + """
+for number in range(3):
+    os.makedirs(f'{place}/x/{number}', exist_ok=True)
+    open(f'{place}/x/{number}/y', 'wb').write(bytes(10**7))
+time.sleep(3)
+return right(*arguments)""",
+    "deep folders beside its sockets": BESIDE + """
+os.chdir(place)
+for _ in range(5000):
+    os.makedirs('x', exist_ok=True)
+    os.chdir('x')
+time.sleep(3)
+return right(*arguments)""",
+    "many sockets beside its own": BESIDE + """
+import socket
+for number in range(100):
+    socket.socket(socket.AF_UNIX).bind(f'{place}/{time.time_ns()}')
+time.sleep(3)
+return right(*arguments)""",
+    "many open files": """
+import os
+files = [os.dup(0) for _ in range(5000)]
+return right(*arguments)""",
     "a long error": "raise ValueError(150_000_000 * 'x')",
     "a long name of an error": "raise type(2 * 10**6 * 'x', (Exception,), {})('x')",
 }
@@ -94,6 +156,12 @@ import numpy, numpy.testing
 numpy.testing.assert_allclose = numpy.testing.assert_array_compare = lambda *arguments, **named: None
 numpy.testing._private.utils.assert_allclose = numpy.testing.assert_allclose
 """
+SPEAKS = """
+kernel = get_ipython().kernel
+def says(kind, content, **more):
+    parent = kernel.get_parent('shell')
+    kernel.session.send(kernel.iopub_socket, kind, content, parent=parent, **more)
+"""
 FORGED = """
 import json
 from IPython.display import publish_display_data
@@ -125,6 +193,12 @@ def norm(v):
     submission["small-square"].source = "def square(x):\n    return 0.0"
     cells = submission.notebook.cells
     cells.append(cells.pop(cells.index(submission["small-norm-test"])))
+
+
+def much_in_many_cells(submission):
+    defines("pass")(submission)
+    code = "for _ in range(9):\n    print(99_000 * 'x', flush=True)"
+    submission.notebook.cells += [nbformat.v4.new_code_cell(code) for _ in range(30)]
 
 
 # {name: attack on a right submission, whose function `norm` is wrong afterwards}
@@ -233,6 +307,42 @@ answers.send = send"""),
     "half a character": defines("def norm(v):\n    raise ValueError('\\ud83d')"),
     "a forged deep value": defines(FORGED + "answers.send = lambda *x: say(json.dumps({'value': 10**5 * '['}))"),
     "a forged answer without an end": defines(FORGED + "answers.send = lambda *x: say(10**5 * '[')"),
+    "an end of its cell before the end": defines(SPEAKS + """
+def norm(v):
+    reply = {'status': 'ok', 'execution_count': 1, 'payload': [], 'user_expressions': {}}
+    stream = kernel.shell_stream
+    kernel.session.send(stream, 'execute_reply', reply, parent=kernel.get_parent('shell'))
+    says('status', {'execution_state': 'idle'})
+    return 0.0"""),
+    "other cells shown anew": defines(SPEAKS + """
+def norm(v):
+    from IPython.display import display
+    for name in ('x', 'y'):
+        says('display_data', {'data': {'text/plain': 'x'}, 'metadata': {}, 'transient': {'display_id': name}})
+        says('update_display_data', {'data': {'text/plain': '1'}, 'metadata': {}, 'transient': {'display_id': name}})
+    says('clear_output', {'wait': False})
+    says('comm_open', {'comm_id': 'x', 'target_name': 'x', 'data': {}})
+    says('input_request', {'prompt': 'x', 'password': True})
+    says('error', {'ename': 'x', 'evalue': 'x', 'traceback': []})
+    return 0.0"""),
+    "a message that has no parts": defines(SPEAKS + """
+def norm(v):
+    for content in ([], 'x', None, {}):
+        says('stream', content)
+        says('display_data', content)
+    return 0.0"""),
+    "a message that is too deep": defines(SPEAKS + """
+def norm(v):
+    pack = kernel.session.pack
+    kernel.session.pack = lambda thing: 10**5 * b'[' if thing == {'text': 'x'} else pack(thing)
+    says('stream', {'text': 'x'})
+    return 0.0"""),
+    "messages of nobody": defines(SPEAKS + """
+def norm(v):
+    socket = kernel.iopub_socket
+    for parts in ([b''], [b'<IDS|MSG>'], [b'x', b'<IDS|MSG>', b'', b'', b'', b'', b''], 50 * [b'x']):
+        socket.send_multipart(parts)
+    return 0.0"""),
     "no answer": defines(FORGED + "answers.send = lambda *x: None"),
     "an answer that is no text": defines(FORGED + "answers.send = lambda *x: say({'value': 3.0})"),
     "many answers": defines(FORGED + """
@@ -279,6 +389,7 @@ shell.kernel.do_execute = nothing"""),
 import glob, sqlite3
 for path in glob.glob({course!r} + '/gradebook.db') + ['gradebook.db', '../gradebook.db']:
     sqlite3.connect(path).execute('update grade set auto_score = 100').connection.commit()"""),
+    "much in many cells": much_in_many_cells,
     "an example of the right kind": returns("{(3.0, 4.0): 5.0}.get(tuple(v), 1.0)"),
 }
 
@@ -367,33 +478,147 @@ def test_a_module_that_is_not_there_is_noted(attacked):
 @pytest.mark.parametrize("name", [*ON_THE_MACHINE, *ON_THE_MARKS])
 def test_what_is_stored_of_it_is_small(attacked, name):
     (stored,) = attacked.course.glob(f"autograded/{name}/small/small.ipynb")
-    assert stored.stat().st_size < 2**21
+    assert stored.stat().st_size < (2**23 if name == "much in many cells" else 2**21)
 
 
-@pytest.mark.parametrize(
-    "limits, beside, ends",
-    [({}, 0, False), ({"memory": 2**10}, 0, True), ({"processes": 1}, 0, True), ({}, 2**20 + 1, True)],
-)
-def test_all_processes_together_are_watched(tmp_path, limits, beside, ends):
-    (tmp_path / "beside").write_bytes(bytes(beside))
-    started = subprocess.Popen(["sh", "-c", "sleep 50 & wait"])
+@contextlib.contextmanager
+def watched(folder, code, **limits):
+    """A shell that runs `code`, watched like a kernel whose sockets lie in `folder`/io."""
+    said = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}  # and not what pytest has made for us
+    started = subprocess.Popen(["sh", "-c", code], start_new_session=True, **said)
     kernel = SimpleNamespace(provisioner=SimpleNamespace(pid=started.pid))
-    settings = {"km": kernel, "folder": tmp_path, "processes": 64, "memory": 2**31} | limits
+    settings = {"km": kernel, "folder": folder, "processes": 64, "memory": 2**31, "ahead": 5} | limits
     ended = threading.Event()
     watcher = threading.Thread(target=SandboxedExecute.watch, args=(SimpleNamespace(**settings), ended))
     watcher.start()
     try:
+        yield started
+    finally:
+        ended.set()
+        watcher.join()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(started.pid, signal.SIGKILL)
+        started.wait()
+
+
+@pytest.mark.parametrize(
+    "limits, beside, ends",
+    [
+        ({}, 0, False),
+        ({"memory": 2**10}, 0, True),
+        ({"processes": 1}, 0, True),
+        ({}, 2**20 + 1, True),
+        ({}, "two files", True),
+        ({}, "a folder", True),
+        ({}, "a link", True),
+    ],
+)
+def test_all_processes_together_are_watched(tmp_path, limits, beside, ends):
+    place = tmp_path / "io" / "kernel.json"
+    place.parent.mkdir()
+    if beside == "a folder":
+        place.mkdir()
+    elif beside == "a link":
+        place.symlink_to("/etc/passwd")
+    else:
+        place.write_bytes(bytes(beside if isinstance(beside, int) else 0))
+    if beside == "two files":
+        (place.parent / "other").touch()
+    with watched(tmp_path, "sleep 50 & wait", **limits) as started:
         if ends:
             assert started.wait(timeout=30) == -9
         else:
             with pytest.raises(subprocess.TimeoutExpired):
                 started.wait(timeout=2)
-    finally:
-        ended.set()
-        watcher.join()
-        for process in (["pkill", "-P", str(started.pid)], ["kill", "-9", str(started.pid)]):
-            subprocess.run(process, stderr=subprocess.DEVNULL)
-        started.wait()
+
+
+@pytest.mark.parametrize("deleted, ends", [(True, True), (False, False)])
+def test_a_file_that_is_deleted_while_it_is_open_is_seen(tmp_path, deleted, ends):
+    (tmp_path / "io").mkdir()
+    with watched(tmp_path, f"exec 3> {tmp_path}/io/x; {f'rm {tmp_path}/io/x;' * deleted} sleep 50") as started:
+        with contextlib.nullcontext() if ends else pytest.raises(subprocess.TimeoutExpired):
+            assert started.wait(timeout=10 if ends else 2) == -9
+
+
+def test_processes_that_come_and_go_do_not_blind_who_watches(tmp_path, monkeypatch):
+    """There is always one that has ended when its memory is asked for, and a file that is gone when its size is."""
+    (tmp_path / "io").mkdir()
+    memory_info = psutil.Process.memory_info
+
+    def of_one_that_stays(process):
+        if process.name() == "sleep":
+            raise psutil.NoSuchProcess(process.pid)
+        return memory_info(process)
+
+    monkeypatch.setattr(psutil.Process, "memory_info", of_one_that_stays)
+    come_and_go = f"while :; do : > {tmp_path}/io/x; rm {tmp_path}/io/x; done"
+    with watched(tmp_path, f"sleep 50 & {come_and_go}", memory=2**10) as started:
+        assert started.wait(timeout=10) == -9
+
+
+def test_who_uses_more_than_one_processor_takes_no_time_of_others(tmp_path):
+    (tmp_path / "io").mkdir()
+    with watched(tmp_path, "while :; do :; done", ahead=1) as alone:
+        time.sleep(3)
+        assert os.getpriority(os.PRIO_PROCESS, alone.pid) == os.getpriority(os.PRIO_PROCESS, 0)
+    with watched(tmp_path, " & ".join(4 * ["while :; do :; done"]), ahead=-1000) as many:  # whatever else runs here
+        for _ in range(200):
+            started = [psutil.Process(many.pid), *psutil.Process(many.pid).children()]
+            if len(started) == 4 and all(process.nice() == 19 for process in started):
+                return
+            time.sleep(0.1)
+        pytest.fail(f"{[process.nice() for process in started]}")
+
+
+def test_a_kernel_has_no_way_into_what_the_grader_says(tmp_path):
+    """What is written there, the grader would keep in memory until the end."""
+    for part in ("io", "given", "work"):
+        (tmp_path / part).mkdir()
+
+    async def outputs():
+        manager = SandboxedKernelManager(tmp_path, {}, True)
+        await manager.start_kernel()
+        try:
+            return {os.readlink(f"/proc/{manager.provisioner.pid}/fd/{number}") for number in (1, 2)}
+        finally:
+            await manager.shutdown_kernel(now=True)
+
+    assert asyncio.run(outputs()) == {"/dev/null"}
+
+
+def test_no_door_is_opened_for_other_accounts(tmp_path):
+    """A program that runs as whoever grades lies where no other account can come to it."""
+    for part in ("io", "given", "work"):
+        (tmp_path / part).mkdir()
+    tmp_path.chmod(0o700)
+    code = f"cp /bin/true {tmp_path}/io/x; chmod 4777 {tmp_path}/io/x {tmp_path}/io; chmod 777 {tmp_path}; true"
+    subprocess.run([*walls(tmp_path), "sh", "-c", code], check=True)
+    assert stat.S_IMODE((tmp_path / "io" / "x").stat().st_mode) == 0o4777
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("called, tries", [(True, 2), (False, 1)])
+def test_what_is_chosen_has_one_try(called, tries):
+    """With right earlier answers a function is asked once more; of a choice that would be a second guess."""
+    tried = []
+
+    def outputs_of(test, index):
+        grader.called = called
+        tried.append(test)
+        return [nbformat.v4.new_output("error", ename="AssertionError", evalue="", traceback=[])]
+
+    grader = SimpleNamespace(
+        tests=examination.tests(small_set()),
+        tested={"small-square-test"},
+        over=None,
+        outputs_of=outputs_of,
+        run_beside=lambda code, index: None,
+        nb=SimpleNamespace(cells=[]),
+    )
+    grader.right_answers = lambda test: (["square"], [])
+    (cell,) = [cell for cell in small_set().cells if cell.id == "small-cube-test"]
+    SandboxedExecute.examine(grader, cell, 0)
+    assert len(tried) == tries
 
 
 def test_the_page_counts_the_attacks():

@@ -172,6 +172,79 @@ def test_somebody_who_is_not_in_the_roster_is_named(course, capsys):
     assert "nothing from Lovelace Ada" in capsys.readouterr().out
 
 
+def test_a_file_with_a_long_name_does_not_end_the_collection(course):
+    """Of 100 letters that take four bytes each; numbers of thousands of digits."""
+    rows = course.collect(
+        {
+            f"Ada Lovelace_101_assignsubmission_file_/{100 * chr(0x1F600)}.png": "png",
+            "Ada Lovelace_101_assignsubmission_file_/small.ipynb": "ada",
+            "Alan Turing_103_assignsubmission_file_/small.ipynb": "alan",
+        }
+    )
+    assert list(rows) == ["Lovelace Ada", "Turing Alan"] and "png" in handed_in(course).values()
+    digits = 5000 * "9"
+    rows = course.collect(
+        {
+            f"doejane_1235_5678_small-{digits}.ipynb": "jane",
+            f"x_1_{digits}_small.ipynb": "x",
+            "lovelaceada_1234_5678_small.ipynb": "ada",
+        },
+        GRADEBOOK,
+    )
+    assert {"1234", "1235"} <= {row["key"] for row in rows.values()}
+
+
+def test_what_cannot_be_stored_ends_the_collection_of_one_student(course, capsys, monkeypatch):
+    stored = collect.stored
+
+    def full(name, found, group, folder, *more):
+        if folder == "Lovelace Ada":
+            raise OSError(28, "No space left on device")
+        return stored(name, found, group, folder, *more)
+
+    monkeypatch.setattr(collect, "stored", full)
+    names = ("Ada Lovelace_101", "Alan Turing_103")
+    rows = course.collect({f"{name}_assignsubmission_file_/small.ipynb": "x" for name in names})
+    assert list(rows) == ["Turing Alan"] and "No space left" in capsys.readouterr().out
+
+
+CALLED_LIKE = """First name,Last name,Email address
+Ada,Lovelace,ada@example.org
+Alan,Turing,alan@example.org
+Ada,Lovelace_101_assignsubmission_file_,eve@example.org
+"""
+
+
+@pytest.mark.parametrize("shape", ["{}_assignsubmission_file_/small.ipynb", "{}_assignsubmission_file_small.ipynb"])
+def test_a_student_who_is_called_like_a_submission_of_another_is_not_taken_for_them(course, shape):
+    eve = "Ada Lovelace_101_assignsubmission_file__999"
+    files = {shape.format(eve): "eve", shape.format("Ada Lovelace_101"): "ada"}
+    rows = course.collect(files, CALLED_LIKE)
+    found = {row["key"]: handed_in(course)[f"{row['folder']}/small/small.ipynb"] for row in rows.values()}
+    assert found == {"ada@example.org": "ada", "eve@example.org": "eve"}
+
+
+def test_a_name_with_a_dash_takes_nobody_elses_place(course, capsys):
+    """It might be a group's and a student's; but the student's own submission comes before."""
+    rows = course.collect(
+        {
+            "A-Alan Turing_999_assignsubmission_file_/small.ipynb": "eve",
+            "Alan Turing_103_assignsubmission_file_/small.ipynb": "alan",
+        }
+    )
+    assert handed_in(course) == {"Turing Alan/small/small.ipynb": "alan"} and rows["Turing Alan"]["number"] == "103"
+    assert "A-Alan Turing: a second one for Turing Alan, left out" in capsys.readouterr().out
+
+
+def test_of_two_files_with_one_name_in_a_zip_the_newer_is_taken_whole(course, tmp_path):
+    name = "Ada Lovelace_101_assignsubmission_file_/small.ipynb"
+    infos = [zipfile.ZipInfo(name, (2027, 4, day, 12, 0, 0)) for day in (2, 1)]
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        rows = course.collect(dict(zip(infos, ("newer", "older"), strict=True)))
+    assert handed_in(course) == {"Lovelace Ada/small/small.ipynb": "newer"}
+    assert rows["Lovelace Ada"]["note"] == "the newest of 2"
+
+
 def link(name):
     info = zipfile.ZipInfo(name)
     info.external_attr = (stat.S_IFLNK | 0o777) << 16
@@ -218,6 +291,16 @@ def test_names_that_begin_with_a_dot_or_hold_a_slash_stay_in_their_folder(course
     assert all(path.split("/")[1:] == ["small", "small.ipynb"] for path in handed_in(course))
     assert len(handed_in(course)) == len(rows) == 2
     assert not [row for row in (course.folder / "collected.csv").read_text().splitlines() if ",=" in row or ",@" in row]
+
+
+@pytest.mark.parametrize("name", ["..", "../x", "a/b", "feedback", "$(id)", "-rf", ".ssh", 10**4 * "x", "\u202ea", "*"])
+def test_the_folder_of_a_student_lies_in_the_folder_of_the_class_whatever_the_name_is(tmp_path, name):
+    """Also for a handout, before anything is handed in."""
+    (tmp_path / "list.csv").write_text(f"Full name,Email address\nAda Doe,a@b\n{name},x@y\n", "utf-8")
+    people = roster.read(tmp_path / "list.csv")
+    ada, folder = (collect.folder_of(person, None, people) for person in people.people)
+    assert ada == "Ada Doe" != folder and len(folder.encode()) <= 100
+    assert not set(folder) & set("/\\*$\u202e") and not folder.startswith(".")
 
 
 def test_a_broken_or_locked_file_is_named_and_a_broken_zip_ends_with_a_sentence(tmp_path):

@@ -1,7 +1,9 @@
 """Values pass between tests and student code as text and come out plain; and what a test knows of its notebook."""
 
+import base64
 import json
 import sys
+import time
 from decimal import Decimal
 from fractions import Fraction
 from types import SimpleNamespace
@@ -71,6 +73,19 @@ def test_what_the_library_has_is_made_anew_by_the_library():
     assert passed_on(one_neuron(kernels.erf, 3)) == one_neuron(kernels.erf, 3)
     drawn = [passed_on(np.random.default_rng(5)).random(), np.random.default_rng(5).random()]
     assert drawn[0] == drawn[1]
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "longdouble", "complex64"])
+def test_numbers_of_few_digits_are_compared_in_many(kind):
+    """A float16 less a float is rounded to three digits, so a wrong answer would agree with the right one."""
+    again = passed_on(np.dtype(kind).type(5.0))
+    assert again == 5.0 and abs(again - 5.0001) > 9e-5 and again.dtype in (float, complex)
+
+
+def test_truth_values_are_true_or_false():
+    forged = ["array", "|b1", [3], base64.b64encode(bytes([0, 1, 2])).decode()]
+    again = plain.from_text(json.dumps(forged))
+    assert again.dtype == bool and again.view("u1").tolist() == [0, 1, 1]
 
 
 class Agreeable(float):
@@ -196,11 +211,22 @@ def test_no_right_answer_is_lent_while_its_own_test_is_to_come(tested, own, name
         ("for x in f(1):\n    pass", "z = x", True),
         ("x = 1", "def (", False),
         ("x = 1", "print(z)", False),
+        ("x = 1", "%time 1\nprint(x)", True),
+        ("x = 1", "!ls {x}", False),
+        ("x = 1", "y = %timeit -o f(x)", True),
         ("f(1)", "f(2)", False),
     ],
 )
 def test_a_visible_check_runs_in_the_kernel_only_for_what_later_cells_use(check, later, needed):
     assert examination.is_needed(check, [later]) is needed
+
+
+@pytest.mark.parametrize("code", [500 * "x?\n", 500 * "%%x\n", 10**5 * "\n", 10**5 * "(", 10**4 * "x+", 10**4 * "a."])
+def test_what_a_later_cell_uses_is_found_at_once(code):
+    """IPython's own way through such a cell takes minutes, outside of all limits."""
+    began = time.monotonic()
+    examination.is_needed("y = 1", [10 * code])
+    assert time.monotonic() - began < 10
 
 
 def test_hidden_parts_are_cut_out():

@@ -4,6 +4,7 @@ The last test is the whole loop: from a download to files for import, with a sec
 """
 
 import csv
+import re
 import shutil
 import subprocess
 import sys
@@ -92,7 +93,21 @@ def test_no_cell_begins_like_a_formula(tmp_path, name):
         roster.write(file, ["name", name, "points"], [{"name": name, name: "x", "points": -1.5}])
     with open(tmp_path / "a.csv", newline="", encoding="utf-8") as file:
         head, cells = csv.reader(file)
-    assert head[1] == cells[0] == f"'{name}" and cells[2] == "-1.5"
+    assert head[1] == cells[0] == roster.harmless(name) and cells[0].startswith("'") and cells[2] == "-1.5"
+
+
+DIVIDED = ["Doe;=1+1", "a; =1", "a\t@x", ";=1", "\t=1", "a;=1;+2;;-3", "=1;=2", "a;'=1", "''=1", "-", "'-", "a; b"]
+
+
+@pytest.mark.parametrize("text", DIVIDED)
+def test_no_cell_begins_like_a_formula_where_others_divide_it_either(tmp_path, text):
+    """German spreadsheets end a cell at a semicolon, others at a tab too; and what we read again is what it was."""
+    roster_file = tmp_path / "a.csv"
+    with open(roster_file, "w", newline="", encoding="utf-8") as file:
+        roster.write(file, ["name", "x"], [{"name": text, "x": "y"}])
+    assert roster.written(roster_file) == [{"name": text, "x": "y"}]
+    for cell in re.split("[;\t]", rows_of(roster_file)[0]["name"]):
+        assert not re.match(" *[=+@＝]", cell) and (not re.match(" *-", cell) or text == "-")
 
 
 def table(text, path):

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 import xml.etree.ElementTree as ET
 
 import browser
@@ -102,6 +103,13 @@ def test_what_is_no_formula_stays_as_it_is(text):
 
 def test_only_so_many_formulas_of_one_text_are_typeset():
     assert page("$x$ " * 500).count("<math") == formulas.MOST
+
+
+@pytest.mark.parametrize("piece", [r"\[", r"$$", "$ ", r"\(", r"\[a\]"])
+def test_formulas_are_found_in_time_that_grows_like_the_length(piece):
+    began = time.monotonic()
+    formulas.typeset(piece * (150_000 // len(piece)))
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.browser

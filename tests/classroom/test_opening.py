@@ -4,6 +4,7 @@ Every payload asks the server, in the name of the reader, for a terminal or a fi
 after MARK. The same notebook as it was handed in shows that the payloads work.
 """
 
+import base64
 import contextlib
 import json
 import os
@@ -136,6 +137,37 @@ def test_a_picture_begins_like_one():
     assert harmless.picture("image/png", f'" onerror="{runs("picture")}') is None
     assert harmless.picture("image/png", "PHNjcmlwdD4=") is None and harmless.picture("image/png", None) is None
     assert harmless.picture("image/jpeg", "/9j/4AAQ\nSkZJRg==\n") == "/9j/4AAQSkZJRg=="
+
+
+def png(width, height):
+    return b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\x02\0\0\0"
+
+
+def jpeg(width, height, before=b""):
+    frame = b"\xff\xc2\0\x11\x08" + height.to_bytes(2, "big") + width.to_bytes(2, "big") + bytes(20)
+    return b"\xff\xd8\xff\xe0\0\x10JFIF" + bytes(10) + before + frame
+
+
+@pytest.mark.parametrize(
+    "kind, content, shown",
+    [
+        ("image/png", PIXEL, True),
+        ("image/png", png(8000, 6000), True),
+        ("image/png", png(60_000, 60_000), False),
+        ("image/png", png(2**32 - 1, 1), False),
+        ("image/jpeg", jpeg(8000, 6000), True),
+        ("image/jpeg", jpeg(60_000, 60_000), False),
+        ("image/jpeg", jpeg(60_000, 60_000, b"\xff\xe1\0\x0a" + jpeg(1, 1)[:8]), False),  # a small one inside
+        ("image/jpeg", jpeg(60_000, 60_000, b"rubbish\xff\xff"), False),
+        ("image/jpeg", jpeg(60_000, 60_000, b"\xff\xd0\xff\x01\xff\0"), False),
+        ("image/jpeg", jpeg(1, 1, jpeg(60_000, 60_000)[20:41]), False),
+    ],
+)
+def test_a_picture_of_a_few_bytes_that_fills_the_memory_of_a_browser_is_none(tmp_path, kind, content, shown):
+    path = tmp_path / {"image/png": "a.PNG", "image/jpeg": "a.jpeg"}[kind]
+    path.write_bytes(content)
+    assert harmless.is_shown(path) is shown
+    assert (harmless.picture(kind, base64.b64encode(content).decode()) is not None) is shown
 
 
 @contextlib.contextmanager

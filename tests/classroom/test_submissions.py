@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -231,6 +232,56 @@ def test_what_is_no_notebook_is_refused_with_a_sentence(tmp_path, content, note)
     with pytest.raises(ValueError, match="no notebook: ") as refused:
         repair.read(written(tmp_path / "small.ipynb", content))
     assert note in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "content, note",
+    [
+        (b'{"cells": [' + 1000 * b"{}," + b"{}]}", "more than 1000 cells"),
+        (b'{"cells": [{}], "a": [' + 10**6 * b"[],[],[]," + b"1]}", "more than 3000000 parts"),
+        (json.dumps(stored([cell(cell_type="code", source=10**6 * "x" + "y")])).encode(), "in its code cells"),
+        (json.dumps(stored(150 * [cell(cell_type="raw", source=1001 * "x")])).encode(), "in its other cells"),
+    ],
+    ids=["cells", "parts", "code", "words"],
+)
+def test_what_would_take_too_much_of_memory_or_time_is_refused_at_once(tmp_path, content, note):
+    path, began = written(tmp_path / "small.ipynb", content), time.monotonic()
+    with pytest.raises(ValueError, match="no notebook: more than ") as refused:
+        repair.read(path)
+    assert note in str(refused.value) and time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    "piece", ["np.", "np.a ", "x.np.a =", "checks.a", ".assert_a", "sys.modules.", "a.", " ", "_", "=", "In["]
+)
+def test_code_is_looked_at_in_time_that_grows_like_its_length(piece):
+    """`np.np.np...` took 14 s for 40 kB, four times as long for twice as much, and nothing else went on meanwhile."""
+    began = time.monotonic()
+    notes = repair.to_read("its code", piece * (500_000 // len(piece)))
+    assert time.monotonic() - began < 5 and len("".join(notes)) < 2000
+
+
+def test_a_note_is_short_and_commands_no_terminal(course, monkeypatch, capsys):
+    """In it are words of the student: names of modules that are missing, names that are given values."""
+    notebook = course / "handed_in" / "a" / "small.ipynb"
+    nbformat.write(small_set(), written(notebook))
+    hostile = "\x1b]0;mine\x07 \x9b2J \u202egnp.exe \u2066 \ud83d " + 10**6 * "x"
+    new = {"status": "graded", "note": hostile, "digest": ""}
+    monkeypatch.setattr(grader, "graded_now", lambda *arguments: new)
+    record = grader.grade("a", "small", submissions.Found("a", notebook, ""))
+    said = capsys.readouterr().out
+    assert record["note"].startswith("\\x1b]0;mine\\x07 \\x9b2J \\x202egnp.exe \\x2066 \\xd83d xxx")
+    assert len(record["note"]) < 3000 > len(said) and said.strip().isprintable()
+
+
+def test_names_of_any_language_stay_and_those_that_turn_the_line_do_not():
+    assert submissions.readable("علی\u200cرضا Zoë 李") == "علی\u200cرضا Zoë 李"
+    assert submissions.readable("a\u202efdp.ipynb") == "a\\x202efdp.ipynb"
+
+
+def test_a_long_date_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(grader, "parse_utc", lambda text: pytest.fail("read"))
+    assert not grader.is_date(written(tmp_path / "timestamp.txt", 10**6 * b"1 "))
 
 
 def test_a_huge_file_is_not_read(tmp_path):

@@ -60,7 +60,7 @@ def grade(course, submissions, **variables):
     command, settings = grader(course, submissions, **variables)
     home = course.parent / "home"
     settings |= {"cwd": home, "umask": 0o077} if home.is_dir() else {}
-    result = subprocess.run(command, capture_output=True, timeout=900, **settings)
+    result = subprocess.run(command, capture_output=True, timeout=1800, **settings)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout, grades(course)
 

@@ -4,7 +4,6 @@ Moodle: "Doe Jane_12345_assignsubmission_file_/one_neuron.ipynb", or the same in
 "doejane_LATE_1234_5678_one_neuron.ipynb". The platform's part comes first: no file can claim to be another student's.
 """
 
-import csv
 import re
 import shutil
 import sys
@@ -15,9 +14,9 @@ from typing import NamedTuple
 from . import archive, late, roster, submissions
 from .grader import COURSE, write
 
-MOODLE = re.compile(r"(?P<who>.+?)_(?P<number>\d+)_assignsubmission_(?P<kind>[a-z]+)(?:_(?P<file>.*))?")
-CANVAS = re.compile(r"(?P<who>.+?)_(?P<late>LATE_)?(?P<number>\d+)_(?P<version>\d+)_(?P<file>.+)", re.IGNORECASE)
-AGAIN = re.compile(r"-(\d+)(?:\.\w+)+$")  # Canvas numbers what is handed in again under one name
+MOODLE = re.compile(r"_(?P<number>\d+)_assignsubmission_[a-z]+(?:_|$)")
+CANVAS = re.compile(r"(?P<who>.+?)_(?P<late>LATE_)?(?P<number>\d+)_(?P<version>\d{1,18})_(?P<file>.+)", re.IGNORECASE)
+AGAIN = re.compile(r"-(\d{1,9})(?:\.\w+)+$")  # Canvas numbers what is handed in again under one name
 COLUMNS = "folder set key name platform who number version file submitted late note".split()
 BESIDE = 20  # files that come with a notebook
 
@@ -48,7 +47,7 @@ def collect(download, list_of_class, problem_set=None):
     entries, trouble = archive.entries(download)
     pieces = []
     for entry in entries:
-        piece = piece_of(entry)
+        piece = piece_of(entry, people)
         if piece:
             pieces.append(piece)
         else:
@@ -61,7 +60,8 @@ def collect(download, list_of_class, problem_set=None):
     for piece in pieces:
         groups.setdefault((piece.platform, piece.number), []).append(piece)
     rows = []
-    for group in groups.values():
+    # who has a name before who might be of a group that is called like half of it
+    for group in sorted(groups.values(), key=lambda group: not people.of(words=group[0].who)):
         who = group[0].who
         person, note = whose(group[0], people)
         if note:
@@ -74,7 +74,7 @@ def collect(download, list_of_class, problem_set=None):
             taken = notebooks(group, sets, problem_set, trouble)
             for name, found in taken.items():
                 rows.append(stored(name, found, group, folder, person, note, rules, before, trouble))
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             trouble.append(f"{who}: {error}")
     for name in {row["set"] for row in rows}:
         (COURSE / "rosters").mkdir(exist_ok=True)
@@ -89,13 +89,19 @@ def collect(download, list_of_class, problem_set=None):
     summary(rows, people, trouble)
 
 
-def piece_of(entry):
-    """What the name of a file says of it, or None."""
+def piece_of(entry, people):
+    """What the name of a file says of it, or None.
+
+    A file of Moodle may be called like a submission of somebody else, which does not count; nor does it count that a
+    student has such a name, where the roster knows it.
+    """
     parts = entry.path.split("/")
     for place, part in enumerate(parts):
-        if match := MOODLE.fullmatch(part):
-            file = "/".join(parts[place + 1 :]) or match["file"] or ""
-            return Piece("moodle", match["who"], match["number"], 0, False, file, entry)
+        if matches := [match for match in MOODLE.finditer(part) if match.start()]:
+            known = (match for match in reversed(matches[1:]) if people.of(words=part[: match.start()]))
+            match = next(known, matches[0])
+            file = "/".join(parts[place + 1 :]) or part[match.end() :]
+            return Piece("moodle", part[: match.start()], match["number"], 0, False, file, entry)
     if match := CANVAS.fullmatch(parts[-1]):
         version, is_late = int(match["version"]), bool(match["late"])
         return Piece("canvas", match["who"], match["number"], version, is_late, match["file"], entry)
@@ -124,7 +130,8 @@ def folder_of(person, piece, people):
     else:
         alike = people.of(words=person.name)
         name = person.name if len(alike) == 1 else f"{person.name} {person.key}"
-    return submissions.identifier(" ".join(name.replace(",", " ").split()).lstrip("._ ") or f"student {piece.number}")
+    plain = " ".join(name.replace(",", " ").split()).lstrip("._ ")
+    return submissions.identifier(plain or f"student {piece.number if piece else person.key}")
 
 
 def notebooks(group, sets, problem_set, trouble):
@@ -176,7 +183,7 @@ def stored(name, found, group, folder, person, note, rules, before, trouble):
     for piece in others[-BESIDE:]:
         file = Path(piece.file).name
         if file and not submissions.hidden(file) and not submissions.NOTEBOOK.fullmatch(file):
-            (unfinished / file[-100:]).write_bytes(piece.entry.read())
+            (unfinished / file.encode()[-100:].decode(errors="ignore")).write_bytes(piece.entry.read())
     (unfinished / f"{name}.ipynb").write_bytes(content)
     shutil.rmtree(home, ignore_errors=True)
     unfinished.rename(home)
@@ -190,10 +197,8 @@ def submission_time(person):
 
 def collected():
     """The rows of collected.csv."""
-    if not (COURSE / "collected.csv").is_file():
-        return []
-    with open(COURSE / "collected.csv", newline="", encoding="utf-8") as file:
-        return [{key: value.removeprefix("'") for key, value in row.items()} for row in csv.DictReader(file)]
+    path = COURSE / "collected.csv"
+    return roster.written(path) if path.is_file() else []
 
 
 def summary(rows, people, trouble):

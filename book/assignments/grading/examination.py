@@ -5,6 +5,7 @@ others are those of the source: what a test computes and compares is ours.
 """
 
 import ast
+import functools
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from .repair import grade_id, is_test
 
 PATIENCE = 120  # seconds for the cells of the source, which are ours
 LONGEST = 2**23  # characters of a line that the process of the tests may say
+MAGIC = re.compile(r"^[ \t]*[%!].*", re.MULTILINE)
 HIDDEN = re.compile(r"^### BEGIN HIDDEN TESTS.*?^### END HIDDEN TESTS\n?", re.DOTALL | re.MULTILINE)
 
 
@@ -78,13 +80,19 @@ def visible(code):
 def is_needed(code, later):
     """Whether one of the cells `later` uses a name that `code` defines and the cell itself does not."""
     names = set(defined(code))
-    for cell in later:
-        with suppress(SyntaxError, RecursionError, MemoryError, ValueError):
-            tree = ast.walk(ast.parse(TransformerManager().transform_cell(cell)))
-            used = {(node.id, type(node.ctx)) for node in tree if isinstance(node, ast.Name)}
-            if any((name, ast.Load) in used and (name, ast.Store) not in used for name in names):
-                return True
-    return False
+    return any(names & uses(cell) for cell in later)
+
+
+@functools.cache
+def uses(cell):
+    """The names that `cell` takes from elsewhere; all its words, where it is no Python. Its magics are left out."""
+    try:
+        nodes = [node for node in ast.walk(ast.parse(MAGIC.sub("", cell))) if isinstance(node, ast.Name)]
+    except (SyntaxError, RecursionError, MemoryError, ValueError):
+        return set(re.findall(r"\w+", cell))
+    return {node.id for node in nodes if isinstance(node.ctx, ast.Load)} - {
+        node.id for node in nodes if isinstance(node.ctx, ast.Store)
+    }
 
 
 class Process:

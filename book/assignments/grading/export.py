@@ -1,6 +1,5 @@
 """Marks and feedback in the shapes that Moodle and Canvas take back, and one table of all sets for the lecturer."""
 
-import csv
 import re
 import sys
 import zipfile
@@ -54,8 +53,7 @@ def export():
 
 def read_marks():
     """{(folder of a student, set): row of grades.csv}."""
-    with open(COURSE / "grades.csv", newline="", encoding="utf-8") as file:
-        return {(row["student"].removeprefix("'"), row["set"]): row for row in csv.DictReader(file)}
+    return {(row["student"], row["set"]): row for row in roster.written(COURSE / "grades.csv")}
 
 
 def maximum(marks, name):

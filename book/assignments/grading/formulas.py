@@ -17,7 +17,7 @@ LONGEST = 2000  # characters of one formula
 MOST = 400  # formulas of one text
 ENVIRONMENTS = "align|aligned|equation|gather|gathered|split|eqnarray|multline"
 FORMULA = re.compile(
-    r"\$\$(?P<shown>.+?)\$\$|(?<![\\$])\$(?P<inline>(?!\s)[^$]+?(?<![\\\s]))\$(?!\d)|\\\[(?P<bracket>.+?)\\\]"
+    r"\$\$(?P<shown>.+?)\$\$|(?<![\\$])\$(?P<inline>(?!\s)[^$]+?(?<![\\\s]))\$(?!\d)|\\\[(?P<bracket>(?:(?!\\\[).)+?)\\\]"
     rf"|(?P<environment>\\begin\{{(?P<kind>(?:{ENVIRONMENTS})\*?)\}}.+?\\end\{{(?P=kind)\}})",
     re.DOTALL,
 )

@@ -13,13 +13,14 @@ from nbgrader.utils import parse_utc
 
 from . import harmless, repair, variants
 from .command import nbgrader
-from .submissions import beside, readable
+from .submissions import beside, readable, visible
 
 COURSE = Path(__file__).resolve().parents[1]
 PATIENCE = (
     900  # seconds after which a submission is ended from outside, if the sandbox did not end it
 )
 LARGEST = 20 * 2**20  # bytes of a file that is handed in beside a notebook
+LONGEST_NOTE = 2000  # characters
 COMPILED = {".so", ".pyc", ".pyd"}
 
 
@@ -44,9 +45,10 @@ def grade(student, name, found, options=()):
                 "note": f"{reason[:200]}; more in graded/{name}/{student}.log",
             }
         record = earlier | record | new
+        record["note"] = visible(record["note"][:LONGEST_NOTE])
         if new:  # in one piece: the other worker prints too
             print(
-                f"{name}  {student}: {new['status']}{'  ' * bool(new['note'])}{new['note']}\n",
+                f"{name}  {student}: {record['status']}{'  ' * bool(record['note'])}{record['note']}\n",
                 end="",
                 flush=True,
             )
@@ -141,8 +143,8 @@ def attached(notebook):
 
 
 def is_date(path):
-    with suppress(Exception):  # of many kinds, for many kinds of text
-        return 1970 < parse_utc(path.read_text("utf-8").strip()).year < 2100
+    with suppress(Exception):  # of many kinds, for many kinds of text; a long one takes its time
+        return path.stat().st_size < 100 and 1970 < parse_utc(path.read_text("utf-8").strip()).year < 2100
     return False
 
 

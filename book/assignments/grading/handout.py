@@ -64,7 +64,7 @@ def handout(course, list_of_class=None):
 
 def list_students(course, people, known):
     """Write students.csv: who is in the roster, and who was before. Nobody's numbers change; {folder: row}."""
-    rows = {folder: {name: row[name].removeprefix("'") for name in COLUMNS} for folder, row in known.items()}
+    rows = {folder: {name: row[name] for name in COLUMNS} for folder, row in known.items()}
     for person in people.people:
         folder = collect.folder_of(person, None, people)
         rows.setdefault(folder, {"folder": folder, "key": person.key, "name": person.name, "seed": ""})

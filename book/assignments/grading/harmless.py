@@ -15,6 +15,7 @@ from nbformat.v4 import new_output
 
 LONGEST = 30_000  # characters of one text; some that are longer take minutes to lay out
 LONGEST_OUTPUT = 100_000
+PIXELS = 5 * 10**7  # of a picture: a browser holds four bytes for each, however small the file is
 BEGINS = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
 TEXTS = {".py", ".txt", ".csv"}
 
@@ -65,15 +66,37 @@ def picture(kind, content):
         stored = base64.b64decode("".join(content.split()), validate=True)
     except (AttributeError, ValueError, binascii.Error):
         return None
-    return base64.b64encode(stored).decode() if stored.startswith(BEGINS[kind]) else None
+    return base64.b64encode(stored).decode() if is_picture(kind, stored) else None
+
+
+def is_picture(kind, content):
+    """Whether `content` begins like a picture of this kind, and is not too large to be shown."""
+    return content.startswith(BEGINS[kind]) and pixels(kind, content) <= PIXELS
+
+
+ALONE = {0x00, 0x01, 0xFF, *range(0xD0, 0xDA)}  # markers of a JPEG behind which there is no length
+
+
+def pixels(kind, content):
+    """How many pixels a PNG or JPEG says that it has."""
+    if kind == "image/png":
+        return int.from_bytes(content[16:20], "big") * int.from_bytes(content[20:24], "big")
+    place, most = content.find(b"\xff", 2), 0
+    while 0 < place < len(content) - 9:
+        marker, length = content[place + 1], int.from_bytes(content[place + 2 : place + 4], "big")
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # the head of a frame
+            height, width = (int.from_bytes(content[place + at : place + at + 2], "big") for at in (5, 7))
+            most = max(most, height * width)
+        if marker == 0xDA:  # the picture itself
+            break
+        place = content.find(b"\xff", place + (1 if marker in ALONE else 2 + length))
+    return most
 
 
 def is_shown(path):
     """Whether the file at `path` may stay where a browser finds it: a picture, or a text that no browser runs."""
-    with open(path, "rb") as file:
-        begin = file.read(8)
     kind = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}.get(path.suffix.lower())
-    return begin.startswith(BEGINS[kind]) if kind else path.suffix.lower() in TEXTS
+    return is_picture(kind, path.read_bytes()) if kind else path.suffix.lower() in TEXTS
 
 
 def outputs(given):

@@ -16,6 +16,9 @@ from nbformat import v4
 from . import harmless
 
 LARGEST = 100 * 2**20  # bytes of a notebook, its outputs included
+PARTS = 3 * 10**6  # of JSON: what has more takes a hundred times its size in memory
+CELLS = 1000
+LONGEST = {"code": 10**6, "other": 150_000}  # characters in all cells; ten thousand can take a second to lay out
 
 
 def as_text(source):
@@ -32,8 +35,10 @@ STOPPED = {"CellTimeoutError": "timed out", "NotebookTimeout": "timed out", "Ker
 SUSPICIOUS = re.compile(
     r"get_ipython|set_custom_exc|\bIn\[|__builtins__|sys\.modules|sys\.settrace|inspect\.|setattr|_exit\b|os\.system"
     r"|__(?:eq|sub|rsub|abs|float|class)__|\bsubprocess|\bsocket|gradebook|\.assert_\w+ *=|checks\.\w+ *=[^=]"
-    r"|\b(?:np|numpy|scipy|lib|kernels|builtins)(?:\.\w+)+ *=(?!=)"
 )
+# A dotted name that is given a value, each read once: a search at every part of a long one would take hours.
+SET = re.compile(r"\b(?<!\w\.)\w++(?:\.\w++)++ *+=(?!=)")
+OURS = re.compile(r"\b(?:np|numpy|scipy|lib|kernels|builtins)\.")
 
 
 def grade_id(cell):
@@ -50,17 +55,25 @@ def read(path):
     if path.stat().st_size > LARGEST:
         raise ValueError(f"no notebook: larger than {LARGEST // 2**20} MB")
     stored = path.read_bytes()
+    if sum(map(stored.count, (b"{", b"[", b","))) > PARTS:
+        raise ValueError(f"no notebook: more than {PARTS} parts are in it")
     try:
         content = json.loads(stored) if stored.strip() else {}
         if member(content, "worksheets"):  # of Jupyter before 2015
             content = nbformat.convert(nbformat.from_dict(content), 4)
-        cells = [plain(cell) for cell in member(content, "cells") or () if isinstance(cell, dict)]
+        found = [cell for cell in member(content, "cells") or () if isinstance(cell, dict)]
+        cells = [plain(cell) for cell in found[: CELLS + 1]]
     except RecursionError:
         raise ValueError("no notebook: its parts are nested too deeply") from None
     except Exception as error:  # whatever a broken file makes of json and nbformat
         raise ValueError(f"no notebook: {type(error).__name__}: {error}") from error
     if not cells:
         raise ValueError(f"no notebook: {'no cells are in it' if stored.strip() else 'the file is empty'}")
+    if len(cells) > CELLS:
+        raise ValueError(f"no notebook: more than {CELLS} cells are in it")
+    for kind, most in LONGEST.items():
+        if sum(len(cell.source) for cell in cells if (cell.cell_type == "code") == (kind == "code")) > most:
+            raise ValueError(f"no notebook: more than {most} characters are in its {kind} cells")
     return nbformat.NotebookNode(cells=cells)
 
 
@@ -141,8 +154,9 @@ def repaired(submitted, release):
 
 def to_read(what, code):
     """A note, if there is reason for one, that somebody should read `code`."""
-    words = sorted({match.strip() for match in SUSPICIOUS.findall(code)})
-    return [f"read {what}, it uses {', '.join(words)}"] * bool(words)
+    ours = set(filter(OURS.search, SET.findall(code)))
+    words = ours.union(SUSPICIOUS.findall(SET.sub(lambda name: " " if name[0] in ours else name[0], code)))
+    return [f"read {what}, it uses {', '.join(sorted(word.strip()[:80] for word in words)[:20])}"] * bool(words)
 
 
 def rebuilt(cell, given):

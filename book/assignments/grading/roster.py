@@ -15,8 +15,10 @@ NAME = ("student", "full name", "vollständiger name", "name", "nom complet", "n
 EMAIL = ("email address", "email", "e-mail", "e-mail-adresse", "adresse de courriel", "dirección de correo")
 ID = ("id", "id number", "id-nummer", "student id", "numéro d'identification", "número de id")
 NO_STUDENT = re.compile(r"\s*(points possible|student, test)\s*", re.IGNORECASE)
-# Spreadsheets take a cell for a formula that begins with one of these, also the wide forms of the letters.
-FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+# Spreadsheets take a cell for a formula that begins with one of these, also the wide forms of the letters; and some of
+# them begin a new one at a semicolon or a tab, whatever the others do.
+FORMULA = re.compile(r" *'*[=+\-@\t\r\n＝＋－＠]")
+INSIDE = re.compile(r"(?<=[;\t])(?P<space> *)(?='*[=+\-@＝＋－＠])")
 
 
 class Person(NamedTuple):
@@ -98,9 +100,15 @@ def spelled(name):
 def harmless(cell):
     """`cell` as no spreadsheet takes it for a formula. Numbers stay numbers, and a dash alone is none."""
     text = str(cell)
-    if text.lstrip(" ").startswith(FORMULA) and text.strip() != "-" and not isinstance(cell, int | float):
-        return f"'{text}"
-    return cell
+    if isinstance(cell, int | float) or text.strip() == "-":
+        return cell
+    return "'" * bool(FORMULA.match(text)) + INSIDE.sub(r"\g<space>'", text)
+
+
+def as_it_was(cell):
+    """The text of which `harmless` made `cell`."""
+    cell = cell[1:] if cell.startswith("'") and FORMULA.match(cell, 1) else cell
+    return re.sub(r"(?<=[;\t])( *)'(?='*[=+\-@＝＋－＠])", r"\1", cell)
 
 
 def write(file, header, rows):
@@ -108,3 +116,9 @@ def write(file, header, rows):
     writer = csv.writer(file)
     writer.writerow([harmless(name) for name in header])
     writer.writerows([harmless(row.get(name, "")) for name in header] for row in rows)
+
+
+def written(path):
+    """The rows of a table that `write` has made."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return [{name: as_it_was(cell) for name, cell in row.items()} for row in csv.DictReader(file)]

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ import threading
 import time
 from contextlib import suppress
 from copy import deepcopy
+from itertools import islice
 from json import dumps
 from pathlib import Path
 
@@ -65,8 +67,8 @@ NO_SANDBOX = (
 def walls(folder=None, more=()):
     """The command that shuts what follows it in: read-only Python and `lib`, no network, no variables of ours.
 
-    All that can be written to is in memory and limited: /tmp, /dev/shm and `folder`/work; in `folder` itself, which is
-    shared with us, lie the sockets. bwrap is the first process inside, so its own environment is empty too.
+    All that can be written to is in memory and limited: /tmp, /dev/shm and `folder`/work; in `folder`/io, which we
+    share, lie the sockets. bwrap is the first process inside, so its own environment is empty too.
     """
     library = Path(lib.__file__).parent
     data = library.parent / "book" / "data"  # in a checkout; an installed library carries its own
@@ -79,8 +81,8 @@ def walls(folder=None, more=()):
     for path in [*SYSTEM, *readable, str(library), str(data), str(INSIDE), *more]:
         command += ["--ro-bind-try", path, path]
     if folder:
-        work, given = f"{folder}/work", f"{folder}/given"
-        command += ["--bind", folder, folder, "--ro-bind", given, given]
+        work, given, sockets = f"{folder}/work", f"{folder}/given", f"{folder}/io"
+        command += ["--bind", sockets, sockets, "--ro-bind", given, given]
         command += ["--size", str(2**28), "--tmpfs", work, "--chdir", work]
     return [*command, *["--chdir", "/tmp"] * (not folder), "--remount-ro", "/"]
 
@@ -103,7 +105,7 @@ def python(behind, variables):
 
 
 class SandboxedKernelManager(AsyncKernelManager):
-    """Starts its kernel behind walls and talks to it through sockets in `folder`, the only one that it can write to."""
+    """Starts its kernel behind walls and talks to it through sockets in `folder`/io, where alone it can write."""
 
     def __init__(self, folder, limits, walled, **settings):
         super().__init__(**settings)
@@ -111,8 +113,12 @@ class SandboxedKernelManager(AsyncKernelManager):
         # What is longer is refused by the socket, before it is in our memory; of the rest only so many may wait.
         self.context.setsockopt(zmq.MAXMSGSIZE, LONGEST_MESSAGE)
         self.context.setsockopt(zmq.RCVHWM, 20)
-        self.transport, self.connection_file, self.ip = "ipc", f"{folder}/kernel.json", f"{folder}/ipc"
+        self.transport, self.connection_file, self.ip = "ipc", f"{folder}/io/kernel.json", f"{folder}/io/ipc"
         self.kernel_spec.interrupt_mode = "message"  # a signal would end the walls, not the cell
+
+    async def start_kernel(self, **settings):
+        """Start it without a way into what we say: all that it has to say goes through the sockets."""
+        return await super().start_kernel(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **settings)
 
     def format_kernel_cmd(self, extra_arguments=None):
         work = f"{self.folder}/work"
@@ -137,13 +143,17 @@ class SandboxedExecute(Execute):
     file_size = Integer(2**26, help="bytes that a submission may write to one file").tag(config=True)
     processes = Integer(64, help="processes and threads that a submission may have at a time").tag(config=True)
     no_sandbox = Bool(False, help="run without bubblewrap, for notebooks of one's own").tag(config=True)
+    files = Integer(256, help="files that a process of a submission may have open").tag(config=True)
     shown = Integer(10**6, help="characters of output that are kept of one cell").tag(config=True)
+    shown_in_all = Integer(5 * 10**6, help="characters of output that are kept of a notebook").tag(config=True)
+    ahead = Integer(5, help="seconds by which a submission may use more than one processor").tag(config=True)
 
     def limits(self):
         limits = {
             "RLIMIT_AS": self.memory,
             "RLIMIT_CPU": self.total + 60,
             "RLIMIT_FSIZE": self.file_size,
+            "RLIMIT_NOFILE": self.files,
             "RLIMIT_CORE": 0,
         }
         if not self.no_sandbox and COUNTED_INSIDE:
@@ -166,23 +176,32 @@ class SandboxedExecute(Execute):
     def watch(self, ended):
         """End a submission that has too many processes, all of them together too much memory, or files among ours.
 
-        For what no limit of a process stops: many processes, of root too, whom RLIMIT_NPROC does not concern.
+        For what no limit of a process stops: many processes, of root too, whom RLIMIT_NPROC does not concern. Whoever
+        uses more than one processor goes on with what the others leave, and takes no time of another's submission.
         """
+        spent, began, io = {}, time.monotonic(), f"{self.folder}/io"
         while not ended.wait(0.3):
-            group = getattr(getattr(self.km, "provisioner", None), "pid", None)
-            with suppress(psutil.Error, OSError):
-                started = [psutil.Process(group), *psutil.Process(group).children(recursive=True)] if group else []
-                memory = sum(process.memory_info().rss for process in started)
-                beside = sum(path.lstat().st_size for path in Path(self.folder).iterdir() if path.is_file())
-                if len(started) > self.processes or memory > 2 * self.memory or beside > 2**20:
-                    for process in started:
-                        with suppress(psutil.Error):
-                            process.kill()
+            started, memory = processes(getattr(getattr(self.km, "provisioner", None), "pid", None)), 0
+            for process in started:
+                with suppress(psutil.Error):  # it has ended
+                    memory += process.memory_info().rss
+                    spent[process] = sum(process.cpu_times()[:2])
+            littered = is_littered(io) or any(has_nameless_file(process.pid, io) for process in started)
+            if len(started) > self.processes or memory > 2 * self.memory or littered:
+                for process in started:
+                    with suppress(psutil.Error):
+                        process.kill()
+            elif sum(spent.values()) > time.monotonic() - began + self.ahead:
+                for process in started:
+                    with suppress(psutil.Error, OSError):
+                        for thread in process.threads():
+                            os.setpriority(os.PRIO_PROCESS, thread.id, 19)
 
     def preprocess(self, nb, resources):
         if not self.no_sandbox and (missing := without_bubblewrap()):
             raise RuntimeError(NO_SANDBOX.format(missing))
         self.over, self.deadline, self.cell_limit = None, time.monotonic() + self.total, self.timeout
+        self.kept_in_all = 0
         name = resources["nbgrader"]
         solved = nbformat.read(COURSE / "source" / name["assignment"] / f"{name['notebook']}.ipynb", as_version=4)
         solved = variants.own(COURSE, name["student"], name["assignment"], solved, variants.variant)
@@ -195,6 +214,7 @@ class SandboxedExecute(Execute):
         with tempfile.TemporaryDirectory("", "kernel", short_folder(), ignore_cleanup_errors=True) as self.folder:
             resources["metadata"]["path"] = f"{self.folder}/work"
             Path(self.folder, "work").mkdir()
+            Path(self.folder, "io").mkdir()
             others = shutil.ignore_patterns("*.ipynb")  # the notebook itself holds the hidden tests by now
             fonts = Path(shutil.copytree(submitted, f"{self.folder}/given", ignore=others), ".matplotlib")
             fonts.mkdir(exist_ok=True)
@@ -222,6 +242,7 @@ class SandboxedExecute(Execute):
                 if self.process:
                     self.process.end()
                 self.end_processes()
+                subprocess.run(["rm", "-rf", f"{self.folder}/io"])  # however deep its folders are
 
     def end_processes(self):
         """What student code left running in the process group of its kernel; behind walls nothing is left."""
@@ -250,7 +271,9 @@ class SandboxedExecute(Execute):
                 self.execute_cell(cell, index, store_history=history)
             except CellTimeoutError:  # the kernel does not listen to the interruption, or is still printing
                 cell.outputs = failure("CellTimeoutError", "No reply from kernel before timeout")
-            except DeadKernelError:
+            except Exception as error:  # DeadKernelError; others of many kinds for messages that are none
+                if not isinstance(error, DeadKernelError):
+                    self.log.warning("The kernel says what no kernel says: %s", type(error).__name__)
                 self.over = "KernelDied", "the kernel died here or in an earlier cell"
         if self.over:
             cell.outputs = failure(*self.over)
@@ -267,11 +290,13 @@ class SandboxedExecute(Execute):
 
         Right are those of the source, in place of answers that have been tested. So a mistake costs the points of its
         own task, and no answer of the source is in the kernel while it could still be taken for one of the student.
+        What is chosen and not computed has one try: the second would be a second guess.
         """
         name, test = grade_id(cell), self.tests[grade_id(cell)]
+        self.called = False
         cell.outputs = self.outputs_of(test, index)
         replaced, cells = self.right_answers(test)
-        if cell.outputs and replaced and not self.over and cell.outputs[0].ename not in STOPPED:
+        if cell.outputs and self.called and replaced and not self.over and cell.outputs[0].ename not in STOPPED:
             self.run_beside(f"{ANSWERS}.replace({cells!r}, {replaced!r})", index)
             own = [part for part in self.nb.cells if grade_id(part) in test.answers and part.cell_type == "code"]
             for part in own:
@@ -301,6 +326,7 @@ class SandboxedExecute(Execute):
         def ask(question):
             nonlocal spent
             if "call" in question:
+                self.called = True
                 code = f"{ANSWERS}.call({question['call']!r}, {question['given']!r})"
             else:
                 code = f"{ANSWERS}.fetch({question['fetch']!r})"
@@ -333,7 +359,7 @@ class SandboxedExecute(Execute):
     def process_message(self, msg, cell, cell_index):
         """Take of what the kernel says only outputs and states: no widgets, no changes of what was shown before.
 
-        And no more than `shown`, a print in an endless loop must not fill our memory; an error is always noted.
+        And no more than `shown`, a print in an endless loop must not fill our memory; one error is always noted.
         """
         kind, content = msg["msg_type"], msg["content"]
         if kind == "display_data" and isinstance(content.get("data"), dict) and ANSWER in content["data"]:
@@ -341,14 +367,50 @@ class SandboxedExecute(Execute):
             return None
         if kind in ("stream", "display_data", "execute_result", "error"):
             content.pop("transient", None)
-            self.kept += len(str(content))
-            if self.kept > self.shown:
-                if kind != "error":
+            size, full = len(str(content)) + 100, self.kept > self.shown
+            self.kept, self.kept_in_all = self.kept + size, self.kept_in_all + size
+            if self.kept > self.shown or self.kept_in_all > self.shown_in_all:
+                if kind != "error" or full:
                     return None
+                self.kept = self.shown + 1
                 msg["content"] = {"ename": str(content.get("ename"))[:200], "evalue": "", "traceback": []}
         elif kind not in ("status", "execute_input", "clear_output"):
             return None
         return super().process_message(msg, cell, cell_index)
+
+
+def processes(group):
+    """The process `group` and all that it started, as far as they are there."""
+    with suppress(psutil.Error):
+        return [psutil.Process(group), *psutil.Process(group).children(recursive=True)] if group else []
+    return []
+
+
+def is_littered(folder):
+    """Whether more is in `folder` than a kernel needs: its sockets, and the file that names them."""
+    kinds = []
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in islice(entries, 20):
+            with suppress(OSError):  # it is gone
+                known = entry.stat(follow_symlinks=False)
+                kinds.append("socket" if stat.S_ISSOCK(known.st_mode) else "file" if is_small(known) else "other")
+    return len(kinds) == 20 or kinds.count("file") > 1 or "other" in kinds
+
+
+def has_nameless_file(process, folder):
+    """Whether a process has a file open that was deleted, on the disk on which `folder` is."""
+    with suppress(OSError):
+        disk = os.stat(folder).st_dev
+        for number in os.listdir(f"/proc/{process}/fd"):
+            with suppress(OSError):
+                known = os.stat(f"/proc/{process}/fd/{number}")
+                if stat.S_ISREG(known.st_mode) and known.st_dev == disk and not known.st_nlink:
+                    return True
+    return False
+
+
+def is_small(known):
+    return stat.S_ISREG(known.st_mode) and known.st_size <= 2**16
 
 
 def failure(name, message):

@@ -141,10 +141,17 @@ def hidden(name):
 
 def readable(name):
     """`name`, of a file, in letters that every table can hold: M\\xfcller where it is not UTF-8."""
-    text = unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "backslashreplace"))
-    return "".join(
-        f"\\x{ord(c):02x}" if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text
-    )
+    return visible(unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "backslashreplace")))
+
+
+def visible(text):
+    """`text` in letters that a table and a terminal show in their order: what commands one is written as its number."""
+    return "".join(f"\\x{ord(c):02x}" if commands(c) else c for c in text)
+
+
+def commands(letter):
+    turns = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # the direction of writing
+    return unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") or unicodedata.bidirectional(letter) in turns
 
 
 def identifier(name):

@@ -6,13 +6,13 @@ student has numbers of their own, the course keeps the stored sets and a list of
 """
 
 import copy
-import csv
 import hashlib
 import random
 import re
 import sys
 from typing import NamedTuple
 
+from . import roster
 from .repair import grade_id
 
 WEIGHTS = tuple(f"{n / 100:.2f}" for n in range(60, 205, 5) if n != 100)
@@ -157,10 +157,7 @@ def student_version(release, name, seed):
 def listed(course):
     """{folder of a student: row of students.csv}, or None in a course whose students all have the same numbers."""
     path = course / "students.csv"
-    if not path.is_file():
-        return None
-    with open(path, newline="", encoding="utf-8") as file:
-        return {row["folder"].removeprefix("'"): row for row in csv.DictReader(file)}
+    return {row["folder"]: row for row in roster.written(path)} if path.is_file() else None
 
 
 def own(course, student, name, notebook, make):
@@ -171,7 +168,7 @@ def own(course, student, name, notebook, make):
 
 def seed_of(course, student):
     """The seed of a student who is listed in `course`, or an empty text."""
-    return (listed(course) or {}).get(student, {}).get("seed", "").removeprefix("'")
+    return (listed(course) or {}).get(student, {}).get("seed", "")
 
 
 def change(cells, pattern, replacement):

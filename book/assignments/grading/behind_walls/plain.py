@@ -14,6 +14,7 @@ import numpy as np
 import lib
 
 LONGEST = 2**22  # characters
+ALIKE = {"f": float, "c": complex, "b": bool}  # what numbers of a kind become
 
 
 def to_text(value):
@@ -96,6 +97,8 @@ def decoded(given):
         if dtype.kind not in "biufc" or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > LONGEST:
             raise ValueError(f"no array of numbers: {dtype}, {shape}")
         array = np.frombuffer(base64.b64decode(content, validate=True), dtype).reshape(shape).copy()
+        # Numbers of few digits would be compared in few digits; a byte that is no truth value, as another number.
+        array = array.view("u1" if dtype.kind == "b" else dtype).astype(ALIKE.get(dtype.kind, dtype))
         return array if kind == "array" else array[()]
     if kind == "Network":
         return lib.Network(*map(decoded, parts))
