@@ -13,6 +13,7 @@ from grading import command  # noqa: E402
 from grading.command import nbgrader, original  # noqa: E402
 
 pytestmark = pytest.mark.slow
+LONG = 30  # seconds: twice the patience of the test
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,11 +43,14 @@ def test_commands_at_a_time_have_one_original_and_their_own_words_and_folders(tm
 
 
 def test_a_command_without_end_is_ended_with_all_that_it_started(monkeypatch, tmp_path):
-    started = []
-    copy = command.copy
+    copy, started, course = command.copy, [], new_course(tmp_path)
+    with open(course / "nbgrader_config.py", "a") as settings:
+        settings.write(f"\nimport subprocess\nchild = subprocess.Popen(['sleep', '{LONG}'])\n")
+        settings.write(f"open({str(tmp_path / 'child')!r}, 'w').write(str(child.pid))\nchild.wait()\n")
     monkeypatch.setattr(command, "copy", lambda told: started.append(copy(told)) or started[-1])
-    assert nbgrader(new_course(tmp_path), "--help-all", patience=0.001) == (None, "ended after 0.001 s")
+    assert nbgrader(course, "db", "assignment", "list", patience=15) == (None, "ended after 15 s")
     assert not started[0].is_running()
+    assert not psutil.pid_exists(int((tmp_path / "child").read_text()))
 
 
 def test_after_its_end_another_original_is_started(tmp_path):

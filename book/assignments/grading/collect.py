@@ -60,7 +60,7 @@ def collect(download, list_of_class, problem_set=None):
     for piece in pieces:
         groups.setdefault((piece.platform, piece.number), []).append(piece)
     rows = []
-    # who has a name before who might be of a group that is called like half of it
+    # First whoever the roster knows by this very name: a name of which it knows only a part must not take their place.
     for group in sorted(groups.values(), key=lambda group: not people.of(words=group[0].who)):
         who = group[0].who
         person, note = whose(group[0], people)
@@ -92,8 +92,8 @@ def collect(download, list_of_class, problem_set=None):
 def piece_of(entry, people):
     """What the name of a file says of it, or None.
 
-    A file of Moodle may be called like a submission of somebody else, which does not count; nor does it count that a
-    student has such a name, where the roster knows it.
+    Moodle's part of the name ends where it says _assignsubmission_ for the first time: what a student wrote comes
+    later. Only if the name of a student goes on beyond it, and the roster knows that name, it ends later, too.
     """
     parts = entry.path.split("/")
     for place, part in enumerate(parts):

@@ -1,7 +1,7 @@
 """A process that imports nbgrader once, and is copied for each of its commands. Told on standard input, by `command`.
 
-Half of what it takes to grade a short submission would be to import nbgrader. Imported here is nothing of a course, so
-that a copy knows of it what it finds there; and no code of a student is run here, nor in a copy.
+To import nbgrader takes about as long as all else that it does with a short submission. Imported here is nothing of
+a course, so that a copy knows of it what it finds there; and no code of a student is run here, nor in a copy.
 """
 
 import json

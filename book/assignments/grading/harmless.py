@@ -16,6 +16,7 @@ from nbformat.v4 import new_output
 LONGEST = 30_000  # characters of one text; some that are longer take minutes to lay out
 LONGEST_OUTPUT = 100_000
 PIXELS = 5 * 10**7  # of a picture: a browser holds four bytes for each, however small the file is
+ALONE = {0x00, 0x01, 0xFF, *range(0xD0, 0xDA)}  # markers of a JPEG behind which there is no length
 BEGINS = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
 TEXTS = {".py", ".txt", ".csv"}
 
@@ -72,9 +73,6 @@ def picture(kind, content):
 def is_picture(kind, content):
     """Whether `content` begins like a picture of this kind, and is not too large to be shown."""
     return content.startswith(BEGINS[kind]) and pixels(kind, content) <= PIXELS
-
-
-ALONE = {0x00, 0x01, 0xFF, *range(0xD0, 0xDA)}  # markers of a JPEG behind which there is no length
 
 
 def pixels(kind, content):

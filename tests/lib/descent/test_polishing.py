@@ -136,7 +136,7 @@ def test_newton_steps_where_the_hessian_is_indefinite():
     np.testing.assert_allclose(step, exact, rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
+@pytest.mark.parametrize("scale", [1e-9, 1e-4, 1.0, 1e4, 1e9])
 def test_units_of_a_loss_make_no_step_longer_or_shorter(scale):
     """A saddle's Hessian diag(1, -1/2, 1/8) and a gradient, both in other units, by least squares."""
     curvatures = scale * np.array([1.0, -0.5, 0.125])
