@@ -2,6 +2,7 @@
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -44,13 +45,16 @@ def test_commands_at_a_time_have_one_original_and_their_own_words_and_folders(tm
 
 def test_a_command_without_end_is_ended_with_all_that_it_started(monkeypatch, tmp_path):
     copy, started, course = command.copy, [], new_course(tmp_path)
+    child = f"import pathlib, time; time.sleep({LONG}); pathlib.Path({str(tmp_path / 'slept')!r}).touch()"
     with open(course / "nbgrader_config.py", "a") as settings:
-        settings.write(f"\nimport subprocess\nchild = subprocess.Popen(['sleep', '{LONG}'])\n")
+        settings.write(f"\nimport subprocess, sys\nchild = subprocess.Popen([sys.executable, '-c', {child!r}])\n")
         settings.write(f"open({str(tmp_path / 'child')!r}, 'w').write(str(child.pid))\nchild.wait()\n")
     monkeypatch.setattr(command, "copy", lambda told: started.append(copy(told)) or started[-1])
     assert nbgrader(course, "db", "assignment", "list", patience=15) == (None, "ended after 15 s")
     assert not started[0].is_running()
-    assert not psutil.pid_exists(int((tmp_path / "child").read_text()))
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(int((tmp_path / "child").read_text())).wait(5)  # whoever inherits it may take a moment to notice
+    assert not (tmp_path / "slept").exists()
 
 
 def test_after_its_end_another_original_is_started(tmp_path):
