@@ -55,6 +55,9 @@ if __name__ == "__main__":
     submissions = given.submissions.resolve()
     room.check_writable(COURSE)
     os.chdir(COURSE)  # some packages read settings in the folder in which they are imported
+    from grading.command import original
+
+    original()  # imports nbgrader, and so do we meanwhile
     from grading.whole_class import grade
 
     try:
