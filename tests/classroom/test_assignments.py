@@ -49,6 +49,7 @@ def students_that_ran(said):
     return {line.split(":")[0].split()[-1] for line in said.splitlines() if line.startswith("small  ")}
 
 
+@pytest.mark.other
 def test_an_interrupted_run_goes_on_where_it_stopped(course_of_three):
     course, submissions, done = course_of_three
     assert 0 < len(done) < 3
@@ -58,6 +59,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(course_of_three):
         assert float(row["automatic"]) == expected_score(small_set(), SMALL, kind)
 
 
+@pytest.mark.other
 def test_another_folder_adds_to_the_table(course_of_three):
     """A late submission, by a student whose name no folder of nbgrader may have, in the letters of a Mac or of none."""
     course, submissions, _ = course_of_three
@@ -79,6 +81,7 @@ def test_another_folder_adds_to_the_table(course_of_three):
     assert rows == before and len(before) == 3
 
 
+@pytest.mark.other
 def test_a_second_run_grades_what_changed_and_collects_marks_given_by_hand(course_of_three):
     """And leaves all other rows as they were, those of the other folder too."""
     course, submissions, _ = course_of_three
@@ -102,6 +105,7 @@ with Gradebook("sqlite:///{course / "gradebook.db"}") as gradebook:
     assert len(before) == 5 and rows == {student: before[student] for student in rows} and len(rows) == 3
 
 
+@pytest.mark.other
 def test_without_bubblewrap_it_stops_and_goes_on_only_when_told_so(tmp_path):
     course, submissions = new_course(tmp_path), tmp_path / "submissions"
     broken = tmp_path / "bin" / "bwrap"

@@ -171,6 +171,7 @@ def run(course, script, *arguments, succeeds=True):
 
 
 @pytest.mark.slow
+@pytest.mark.other
 def test_from_a_download_to_an_import_and_one_student_again(tmp_path):
     """One student again: no other page, record or mark is touched, and points given by hand stay."""
     course = new_course(tmp_path)

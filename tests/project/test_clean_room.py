@@ -138,6 +138,8 @@ def test_tests_refuse_to_run_without_asserts():
     assert result.returncode != 0 and "assert statements are not executed" in result.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.other
 def test_a_moved_checkout_sets_up_its_environment_again(hostile, tmp_path):
     first, moved = tmp_path / "book [WS26]", tmp_path / "what? #2"
     first.mkdir()

@@ -113,6 +113,7 @@ def test_finished_flows_are_not_repeated(small_table, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.other
 def test_killed_and_continued(tmp_path):
     """kill -9 of the parent in the middle, several times; its workers end too, and the same command goes on."""
     path = tmp_path / "table.csv"
