@@ -1,5 +1,7 @@
 """Fixtures that several test files share."""
 
+import sys
+
 import browser
 import built_book
 import hypothesis
@@ -13,10 +15,10 @@ hypothesis.settings.register_profile("book", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("book")
 
 
-# The files that take longest start first, so that no process is left with one of them at the end; the second needs no
-# built book, for which two processes would wait.
+# The files that take longest start first, so that no process is left with one of them at the end. Those of the pages
+# and of a class run in `make test-all` alone; the first needs no built book, for which two processes would wait.
 LONGEST = [
-    "tests/classroom/test_class.py",  # in `make test-all` alone
+    "tests/classroom/test_class.py",
     "tests/book/test_live_figures.py",
     "tests/classroom/test_assignments.py",
     "tests/book/test_pages.py",
@@ -35,6 +37,14 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(items):
     places = {file: place for place, file in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
+
+
+@pytest.fixture(autouse=True)
+def no_figure_stays_open():
+    """What a test has drawn is closed after it: Matplotlib would keep it for the next test of the process."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
 
 
 @pytest.fixture(scope="session")
