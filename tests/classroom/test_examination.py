@@ -9,6 +9,7 @@ from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 from nbformat import v4
 from simulated_class import question, small_set
@@ -232,3 +233,75 @@ def test_what_a_later_cell_uses_is_found_at_once(code):
 def test_hidden_parts_are_cut_out():
     code = "a\n### BEGIN HIDDEN TESTS\nb\n### END HIDDEN TESTS\nc\n### BEGIN HIDDEN TESTS\nd\n### END HIDDEN TESTS"
     assert examination.visible(code) == "a\nc\n"
+
+
+@pytest.fixture(scope="module")
+def original():
+    with sandbox.examiner(no_sandbox=True) as process:
+        yield process
+
+
+def copy_of(original, *cells):
+    return examination.Copy(original.address, {"RLIMIT_CORE": 0}, list(cells))
+
+
+def verdict(copy, code, names=(), ask=None, seconds=20):
+    return copy.verdict(examination.Test(code, [], list(names), []), seconds, ask)
+
+
+def test_copies_share_nothing_that_a_test_changes(original):
+    first, second = copy_of(original, "import numpy\nx = [1]"), copy_of(original, "import numpy\nx = [1]")
+    assert verdict(first, "numpy.pi = 3\nx.append(2)") == {}
+    assert verdict(first, "assert numpy.pi == 3 and x == [1, 2]") == {}
+    assert verdict(second, "assert numpy.pi > 3 and x == [1]") == {}
+    third = copy_of(original, "import numpy")
+    assert verdict(third, "assert numpy.pi > 3") == {}
+    assert len({first.number, second.number, third.number}) == 3
+    for copy in (first, second, third):
+        copy.end()
+
+
+def test_a_copy_that_does_not_listen_is_ended_and_no_other(original):
+    busy, other = copy_of(original, ""), copy_of(original, "")
+    assert verdict(busy, "while True: pass", seconds=1) is None
+    processes = [psutil.Process(copy.number) for copy in (busy, other) if verdict(other, "") == {}]
+    busy.end()
+    processes[0].wait(5)
+    assert processes[1].is_running()
+    assert verdict(other, "") == {}
+    other.end()
+    assert psutil.wait_procs(processes, timeout=5)[1] == []
+
+
+def test_with_the_original_all_copies_end():
+    with sandbox.examiner(no_sandbox=True) as original:
+        busy = copy_of(original, "")
+        assert verdict(busy, "while True: pass", seconds=1) is None
+        process = psutil.Process(busy.number)
+    assert psutil.wait_procs([process], timeout=5)[1] == []
+    busy.end()  # nobody is there any more
+
+
+def test_a_process_of_the_tests_that_does_not_run_says_why(original):
+    failing = copy_of(original, "x = 1", "what = is_this")
+    with pytest.raises(RuntimeError, match="(?s)cells of the problem set do not run.*'is_this' is not defined"):
+        verdict(failing, "")
+    failing.end()
+    with examination.Original([sys.executable, "-c", "raise SystemExit('no room')"]) as nothing:
+        nothing.running.wait()
+        with pytest.raises(RuntimeError, match="process of the tests does not run: no room"):
+            copy_of(nothing, "")
+
+
+def test_a_student_function_is_asked_and_its_time_does_not_count(original):
+    copy, asked = copy_of(original, "square = lambda x: x * x"), []
+
+    def ask(question):
+        asked.append(question["call"])
+        time.sleep(1.5)
+        return json.dumps({"value": plain.to_text(9)})
+
+    assert verdict(copy, "assert square(-3) == 9", ["square"], ask, seconds=1) == {}
+    assert verdict(copy, "assert square(-3) == 4", ["square"], ask)["name"] == "AssertionError"
+    assert asked == ["square", "square"]
+    copy.end()

@@ -7,17 +7,20 @@ others are those of the source: what a test computes and compares is ours.
 import ast
 import functools
 import json
-import os
 import re
 import selectors
+import socket
 import subprocess
+import tempfile
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 from IPython.core.inputtransformer2 import TransformerManager
 
 from .repair import grade_id, is_test
+from .room import short_folder
 
 PATIENCE = 120  # seconds for the cells of the source, which are ours
 LONGEST = 2**23  # characters of a line that the process of the tests may say
@@ -95,30 +98,68 @@ def uses(cell):
     }
 
 
-class Process:
-    """Runs tests, behind walls of its own; who asks what the student's functions return is told with each test."""
+class Original:
+    """A process that has imported what tests need, behind walls, and is copied for each submission.
 
-    def __init__(self, command, cells):
-        self.running = subprocess.Popen(
-            command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        self.waiting, self.rest = selectors.DefaultSelector(), b""
-        self.waiting.register(self.running.stdout, selectors.EVENT_READ)
-        self.say({"prepare": cells})
-        self.prepared = False
+    To import it takes longer than most tests. The copies share nothing: what a test leaves behind ends with its copy.
+    `command` is all of the process but the number of the socket at which it is asked for copies.
+    """
+
+    def __init__(self, command):
+        self.folder = tempfile.TemporaryDirectory("", "tests", short_folder(), ignore_cleanup_errors=True)
+        self.address = f"{self.folder.name}/socket"
+        with socket.socket(socket.AF_UNIX) as listening, open(f"{self.folder.name}/said", "wb") as said:
+            listening.bind(self.address)
+            listening.listen()
+            number = listening.fileno()
+            self.running = subprocess.Popen(
+                [*command, str(number)],
+                pass_fds=[number],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                start_new_session=True,  # who interrupts us ends it in __exit__
+            )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.running.stdin.close()  # without walls it ends its copies itself
+        with suppress(subprocess.TimeoutExpired):
+            self.running.wait(1)
+        self.running.kill()
+        self.running.wait()
+        self.folder.cleanup()
+
+
+class Copy:
+    """Runs the tests of one submission; who asks what the student's functions return is told with each test."""
+
+    def __init__(self, address, limits, cells):
+        self.address, self.waiting, self.rest, self.number = address, selectors.DefaultSelector(), b"", None
+        try:
+            self.connection = connected(address)
+        except OSError as error:
+            said = Path(address).with_name("said")
+            text = said.read_text("utf-8", "replace") if said.is_file() else ""
+            raise RuntimeError(f"the process of the tests does not run: {text[-500:] or error}") from error
+        self.waiting.register(self.connection, selectors.EVENT_READ)
+        self.say({"limits": limits, "prepare": cells})
 
     def say(self, message):
-        line = memoryview(json.dumps(message).encode() + b"\n")
-        with suppress(BrokenPipeError):
-            while line:
-                line = line[self.running.stdin.write(line) :]
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.connection.sendall(json.dumps(message).encode() + b"\n")
 
     def hear(self, deadline):
         """The next message; None when the process has ended or does not speak in time."""
         while b"\n" not in self.rest:
             if not self.waiting.select(max(0, deadline - time.monotonic())):
                 return None
-            said = os.read(self.running.stdout.fileno(), 2**16)
+            try:
+                said = self.connection.recv(2**16)
+            except ConnectionResetError:
+                return None
             if not said or len(self.rest) > LONGEST:
                 return None
             self.rest += said
@@ -130,12 +171,11 @@ class Process:
 
         `ask` is given what the test asks the student, and returns a text; or None, and then there is no verdict either.
         """
-        if not self.prepared:
-            self.prepared = self.hear(time.monotonic() + PATIENCE) is not None
-            if not self.prepared:
-                self.running.kill()
-                said = self.running.stderr.read().decode(errors="replace")
-                raise RuntimeError(f"the cells of the problem set do not run: {said[-500:]}")
+        if not self.number:
+            said = self.hear(time.monotonic() + PATIENCE) or {"failed": "they do not come to their end"}
+            if "failed" in said:
+                raise RuntimeError(f"the cells of the problem set do not run: {said['failed'][-500:]}")
+            self.number = said["prepared"]
         deadline = time.monotonic() + seconds
         words = re.findall(r"\w+", test.code)
         self.say({"test": test.code, "names": [name for name in test.names if name in words]})
@@ -149,9 +189,19 @@ class Process:
         return None
 
     def end(self):
-        self.running.kill()
-        self.running.wait()
-        self.running.stdin.close()
-        self.running.stdout.close()
-        self.running.stderr.close()
+        """End it, whatever it is doing: at the end of its connection it ends only when it listens."""
         self.waiting.close()
+        self.connection.close()
+        if self.number:
+            with suppress(OSError), connected(self.address) as connection:
+                connection.sendall(json.dumps({"end": self.number}).encode() + b"\n")
+
+
+def connected(address):
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(address)
+    except OSError:
+        connection.close()
+        raise
+    return connection

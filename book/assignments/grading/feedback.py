@@ -3,6 +3,7 @@
 import hashlib
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 from nbgrader.api import Gradebook, MissingEntry
 
@@ -10,36 +11,33 @@ from . import room
 from .command import nbgrader
 from .grader import COURSE, write
 
-PATIENCE = 60  # seconds for the feedback of one student
+PATIENCE = 60  # seconds for one page
 
 
-def write_feedback():
-    """Write the pages that are not up to date, in one run; where that fails, student by student: one is missing then.
+def write_feedback(workers=1):
+    """Write the pages that are not up to date, some at a time, and say how many; where one cannot be written, why.
 
     They have no scripts and ask no other host for anything. Their summaries name the tests and answers, which nbgrader
-    calls "Test cell" and "Written response". The number of pages that were written is returned.
+    calls "Test cell" and "Written response".
     """
-    old = outdated()
-    for page in old:
-        shutil.rmtree(page.parent, ignore_errors=True)
-    if not old:
-        return 0
-    students, sets = {page.parts[-3] for page in old}, {page.parts[-2] for page in old}
-    only = [f"--student={student}" for student in students] if len(students) == 1 else []
-    assignment = f"--assignment={sets.pop() if len(sets) == 1 else '*'}"
-    code, said = nbgrader(COURSE, "generate_feedback", assignment, *only, patience=PATIENCE + 5 * len(old))
-    for student in sorted(students) if code != 0 else ():
-        options = [assignment, "--force", f"--student={student}"]
-        code, said = nbgrader(COURSE, "generate_feedback", *options, patience=PATIENCE)
-        if code != 0:
-            print(f"No feedback could be written for {student}:\n{said[-500:]}")
-    for page, digest in old.items():
-        if page.is_file():
-            html = re.sub(r"<script\b.*?</script>", "", page.read_text("utf-8"), flags=re.DOTALL)
-            html = re.sub(r'<a href="#([^"]+)">(?:Test cell|Written response)</a>', r'<a href="#\1">\1</a>', html)
-            page.write_text(html, "utf-8")
-            write(stamp(page), lambda file, digest=digest: file.write(digest))
-    return sum(page.is_file() for page in old)
+    with ThreadPoolExecutor(workers) as pool:
+        return sum(pool.map(lambda item: write_page(*item), outdated().items()))
+
+
+def write_page(page, digest):
+    """Write one page, which is to be made from what has this digest; whether that went well."""
+    student, name = page.parts[-3:-1]
+    shutil.rmtree(page.parent, ignore_errors=True)
+    options = [f"--assignment={name}", f"--student={student}"]
+    code, said = nbgrader(COURSE, "generate_feedback", *options, patience=PATIENCE)
+    if code != 0 or not page.is_file():
+        print(f"No feedback could be written for {student}, {name}:\n{said[-500:]}\n", end="")
+        return False
+    html = re.sub(r"<script\b.*?</script>", "", page.read_text("utf-8"), flags=re.DOTALL)
+    html = re.sub(r'<a href="#([^"]+)">(?:Test cell|Written response)</a>', r'<a href="#\1">\1</a>', html)
+    page.write_text(html, "utf-8")
+    write(stamp(page), lambda file: file.write(digest))
+    return True
 
 
 def stamp(page):

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from copy import deepcopy
 from itertools import islice
 from json import dumps
@@ -30,7 +30,7 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_code_cell, new_output
 from nbgrader.preprocessors import Execute
-from traitlets import Bool, Integer
+from traitlets import Bool, Integer, Unicode
 
 import lib
 
@@ -104,6 +104,14 @@ def python(behind, variables):
     return [*start, sys.executable, "-P", "-X", "utf8"]
 
 
+def examiner(no_sandbox):
+    """The process that is copied for the tests of each submission, in a sandbox of its own."""
+    fonts = matplotlib.get_cachedir()  # to search all fonts again takes some seconds
+    variables = environment("/tmp") | {"MPLCONFIGDIR": fonts, "MPLBACKEND": "agg"}
+    behind = None if no_sandbox else walls(more=[fonts])
+    return examination.Original([*python(behind, variables), str(INSIDE / "tests.py")])
+
+
 class SandboxedKernelManager(AsyncKernelManager):
     """Starts its kernel behind walls and talks to it through sockets in `folder`/io, where alone it can write."""
 
@@ -142,6 +150,7 @@ class SandboxedExecute(Execute):
     memory = Integer(2 * 2**30, help="bytes of address space for each process of a submission").tag(config=True)
     file_size = Integer(2**26, help="bytes that a submission may write to one file").tag(config=True)
     processes = Integer(64, help="processes and threads that a submission may have at a time").tag(config=True)
+    examiner = Unicode("", help="the socket of what `examiner` starts; without, it is started anew").tag(config=True)
     no_sandbox = Bool(False, help="run without bubblewrap, for notebooks of one's own").tag(config=True)
     files = Integer(256, help="files that a process of a submission may have open").tag(config=True)
     shown = Integer(10**6, help="characters of output that are kept of one cell").tag(config=True)
@@ -164,14 +173,22 @@ class SandboxedExecute(Execute):
         self.km = SandboxedKernelManager(self.folder, self.limits(), not self.no_sandbox, config=self.config)
         return self.km
 
+    @contextmanager
+    def tests_at_hand(self):
+        """Have a process for the tests, a copy of the examiner of all submissions, or of one for this alone."""
+        with ExitStack() as own:
+            self.address = self.examiner or own.enter_context(examiner(self.no_sandbox)).address
+            self.start_tests()
+            try:
+                yield
+            finally:
+                if self.process:
+                    self.process.end()
+
     def start_tests(self):
         """Start the process of the tests: it has the cells of the source, and nothing of the submission."""
-        fonts = matplotlib.get_cachedir()  # to search all fonts again takes some seconds
-        variables = environment("/tmp") | {"MPLCONFIGDIR": fonts, "MPLBACKEND": "agg"}
-        behind = None if self.no_sandbox else walls(more=[fonts])
-        command = [*python(behind, variables), str(INSIDE / "tests.py"), dumps(self.limits())]
         cells = [code for test in self.tests.values() for _, code in test.cells]
-        self.process = examination.Process(command, cells)
+        self.process = examination.Copy(self.address, self.limits(), cells)
 
     def watch(self, ended):
         """End a submission that has too many processes, all of them together too much memory, or files among ours.
@@ -209,9 +226,9 @@ class SandboxedExecute(Execute):
         texts = {grade_id(cell): cell.source for cell in solved.cells if is_test(cell)}
         for cell in filter(is_test, nb.cells):  # nbgrader has put in those of the class
             cell.source = texts.get(grade_id(cell), cell.source)
-        self.start_tests()
         submitted = resources["metadata"]["path"]
-        with tempfile.TemporaryDirectory("", "kernel", short_folder(), ignore_cleanup_errors=True) as self.folder:
+        own_folder = tempfile.TemporaryDirectory("", "kernel", short_folder(), ignore_cleanup_errors=True)
+        with own_folder as self.folder, self.tests_at_hand():
             resources["metadata"]["path"] = f"{self.folder}/work"
             Path(self.folder, "work").mkdir()
             Path(self.folder, "io").mkdir()
@@ -239,8 +256,6 @@ class SandboxedExecute(Execute):
                 self.timeout = self.cell_limit
                 ended.set()
                 watcher.join()
-                if self.process:
-                    self.process.end()
                 self.end_processes()
                 subprocess.run(["rm", "-rf", f"{self.folder}/io"])  # however deep its folders are
 

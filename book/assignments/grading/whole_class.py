@@ -7,7 +7,7 @@ import matplotlib.font_manager  # noqa: F401  searches the fonts, once; every ke
 
 from . import by_hand, feedback, grader, submissions, table, versions
 from .grader import COURSE
-from .sandbox import NO_SANDBOX, without_bubblewrap
+from .sandbox import NO_SANDBOX, examiner, without_bubblewrap
 
 
 def grade(folder, workers, no_sandbox=False, only=(None, None), again=False):
@@ -27,13 +27,14 @@ def grade(folder, workers, no_sandbox=False, only=(None, None), again=False):
     for student, name in found if again else ():
         grader.forget(student, name)
     marked = by_hand.marked(found)
-    with ThreadPoolExecutor(workers) as pool:
+    with examiner(no_sandbox) as tests, ThreadPoolExecutor(workers) as pool:
+        options.append(f"--SandboxedExecute.examiner={tests.address}")
         records = list(
             pool.map(lambda item: grader.grade(*item[0], item[1], options), sorted(found.items()))
         )
     by_hand.confirm(marked)
     rows = table.write_table(records)
-    pages = feedback.write_feedback()
+    pages = feedback.write_feedback(workers)
     print(f"{rows} rows in {COURSE / 'grades.csv'}, {pages} new pages in {COURSE / 'feedback'}")
 
 

@@ -1,21 +1,33 @@
 """The process in which the tests run. No code of a student enters it: their functions are asked, as text, elsewhere.
 
-python -P tests.py '{"RLIMIT_AS": 2147483648}', told by lines of JSON on standard input what to do:
+python -P tests.py 7
 
-    {"prepare": [cells]}              run the cells of the problem set as they are solved in the source
-    {"test": code, "names": [...]}    run a test in which these names are those of the student
+It imports what tests need and waits at its socket, here number 7, until its standard input ends. For each connection it
+is copied; what a copy does is told by lines of JSON:
 
-Its answers are lines of JSON too: {"prepared": ...}, {"verdict": ...}, and in between questions, {"call": name,
-"given": text} or {"fetch": name}, each of which is answered by {"answer": text}, or by {"stop": true}.
+    {"limits": {...}, "prepare": [cells]}   run the cells of the problem set as they are solved in the source
+    {"test": code, "names": [...]}          run a test in which these names are those of the student
+
+Its answers are lines of JSON too: {"prepared": its number} or {"failed": why}, {"verdict": ...}, and in between
+questions, {"call": name, "given": text} or {"fetch": name}, each of which is answered by {"answer": text}, or by
+{"stop": true}. A connection that begins with {"end": number} ends that copy.
 """
 
 import json
 import linecache
 import os
+import select
+import signal
+import socket
 import sys
 import traceback
 import warnings
 from pathlib import Path
+
+import matplotlib.pyplot  # noqa: F401
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from behind_walls import lower_limits, plain  # noqa: E402
 
 LONGEST_ERROR = 10_000
 
@@ -32,15 +44,36 @@ class Stopped(BaseException):
     """The student's function gave no answer, and nobody waits for the verdict any more."""
 
 
-def main():
-    sys.path.insert(0, str(Path(__file__).parents[1]))
-    from behind_walls import lower_limits, plain
+def serve(listening):
+    """Start a copy for each connection, and end those that somebody asks to be ended; all of them with our input."""
+    copies = set()
+    while listening in select.select([listening, 0], [], [])[0]:
+        connection, _ = listening.accept()
+        with connection, connection.makefile(encoding="utf-8") as questions:
+            task = json.loads(questions.readline() or "{}")
+            if (number := task.get("end")) in copies:  # so nobody else has this number yet
+                os.kill(number, signal.SIGKILL)
+                os.waitpid(number, 0)
+                copies.remove(number)
+            elif "prepare" in task:
+                if copy := os.fork():
+                    copies.add(copy)
+                else:
+                    try:
+                        listening.close()
+                        run(task, questions, connection.makefile("w", encoding="utf-8"))
+                    finally:
+                        os._exit(0)
+    for copy in copies:
+        os.kill(copy, signal.SIGKILL)
 
-    lower_limits(sys.argv[1])
-    questions, answers = os.fdopen(os.dup(0), encoding="utf-8"), os.fdopen(os.dup(1), "w", encoding="utf-8")
+
+def run(task, questions, answers):
+    """Prepare, and run the tests that are asked for, in this copy."""
+    lower_limits(json.dumps(task["limits"]))
     with open(os.devnull, "r+") as nothing:  # what a test prints is no answer
-        os.dup2(nothing.fileno(), 0)
-        os.dup2(nothing.fileno(), 1)
+        for number in (0, 1, 2):
+            os.dup2(nothing.fileno(), number)
     warnings.simplefilter("ignore")
 
     def say(what):
@@ -70,15 +103,14 @@ def main():
         return function
 
     solved = {"__name__": "__main__"}
+    try:
+        for cell in task["prepare"]:
+            exec(cell, solved)
+    except BaseException:
+        return say({"failed": traceback.format_exc()})
+    say({"prepared": os.getpid()})
     for line in questions:
-        task = json.loads(line)
-        if "prepare" in task:
-            for cell in task["prepare"]:
-                exec(cell, solved)
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-            say({"prepared": True})
-        else:
-            say({"verdict": verdict(task, solved, asked, lambda name: ask({"fetch": name}))})
+        say({"verdict": verdict(json.loads(line), solved, asked, lambda name: ask({"fetch": name}))})
 
 
 def verdict(task, solved, asked, fetched):
@@ -107,4 +139,4 @@ def verdict(task, solved, asked, fetched):
 
 
 if __name__ == "__main__":
-    main()
+    serve(socket.socket(fileno=int(sys.argv[1])))
