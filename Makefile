@@ -11,7 +11,7 @@ NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=120 --nbval-sanitize-w
 # chapter share a kernel, and the tests of a file what it makes.
 TESTS = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder \
 	$(NBVAL) tests $(NOTEBOOKS)
-OTHER := pages and live figures in a browser, whole courses that are graded, TeX, JupyterLite, MPI, dask, slides, a second build of the book, chapters with other numbers
+OTHER := pages and live figures in a browser, whole courses that are graded, TeX, JupyterLite, MPI, dask, slides, a second build of the book, chapters with other numbers, the largest cases of some tests
 OUTPUT := $(CURDIR)
 
 # A clean room: nothing of the caller's shell or account changes what a command does, be it another environment, a
@@ -77,7 +77,7 @@ pdf: .venv/.installed  ## build the book as one PDF, with the TeX of the machine
 	@echo "The PDF is built: $(CURDIR)/_build/latex/copy-or-average.pdf"
 
 test: .venv/.installed-tests  ## lint, tests, and every chapter run again and compared with its stored outputs
-	@$(call timed,$(BIN)/ruff check . && $(TESTS) -m "not other and not browser")
+	@$(call timed,$(BIN)/ruff check . && $(TESTS) -m "not other and not browser and not long")
 	@echo "Left out is what needs a browser, and other long tests ($(OTHER)): make test-all"
 
 test-all: .venv/.installed-tests  ## the same, the pages in a browser, and the long tests that `make test` leaves out

@@ -7,6 +7,7 @@ from contextlib import suppress
 import psutil
 import pytest
 from small_course import ASSIGNMENTS, new_course
+from sweeping import wait_for
 
 pytest.importorskip("nbgrader", reason="book/assignments/requirements.txt is not installed")
 sys.path.append(str(ASSIGNMENTS))
@@ -14,7 +15,7 @@ from grading import command  # noqa: E402
 from grading.command import nbgrader, original  # noqa: E402
 
 pytestmark = pytest.mark.slow
-LONG = 30  # seconds: twice the patience of the test
+LONG = 30  # seconds, of which the test waits for one
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,16 +45,23 @@ def test_commands_at_a_time_have_one_original_and_their_own_words_and_folders(tm
 
 
 def test_a_command_without_end_is_ended_with_all_that_it_started(monkeypatch, tmp_path):
-    copy, started, course = command.copy, [], new_course(tmp_path)
+    copy, started, course, told = command.copy, [], new_course(tmp_path), tmp_path / "child"
     child = f"import pathlib, time; time.sleep({LONG}); pathlib.Path({str(tmp_path / 'slept')!r}).touch()"
     with open(course / "nbgrader_config.py", "a") as settings:
         settings.write(f"\nimport subprocess, sys\nchild = subprocess.Popen([sys.executable, '-c', {child!r}])\n")
-        settings.write(f"open({str(tmp_path / 'child')!r}, 'w').write(str(child.pid))\nchild.wait()\n")
-    monkeypatch.setattr(command, "copy", lambda told: started.append(copy(told)) or started[-1])
-    assert nbgrader(course, "db", "assignment", "list", patience=15) == (None, "ended after 15 s")
+        settings.write(f"open({str(told)!r}, 'w').write(f'{{child.pid}}\\n')\nchild.wait()\n")
+
+    def with_a_child(command):
+        """Patience begins when the child has."""
+        started.append(copy(command))
+        wait_for(lambda: told.exists() and told.read_text().endswith("\n"))
+        return started[-1]
+
+    monkeypatch.setattr(command, "copy", with_a_child)
+    assert nbgrader(course, "db", "assignment", "list", patience=1) == (None, "ended after 1 s")
     assert not started[0].is_running()
     with suppress(psutil.NoSuchProcess):
-        psutil.Process(int((tmp_path / "child").read_text())).wait(5)  # whoever inherits it may take a moment to notice
+        psutil.Process(int(told.read_text())).wait(5)  # whoever inherits it may take a moment to notice
     assert not (tmp_path / "slept").exists()
 
 

@@ -59,7 +59,10 @@ def test_kernel_is_the_expectation_it_claims(kernel):
 
 
 @pytest.mark.parametrize("kernel", QUADRATURES, ids=repr)
-@pytest.mark.parametrize(("norm", "tolerance"), [(0.1, 1e-10), (1.0, 1e-10), (10.0, 1e-10), (100.0, 1e-8)])
+@pytest.mark.parametrize(
+    ("norm", "tolerance"),
+    [(0.1, 1e-10), (1.0, 1e-10), (10.0, 1e-10), pytest.param(100.0, 1e-8, marks=pytest.mark.long)],
+)
 def test_quadrature_accuracy(kernel, norm, tolerance):
     """Witness: the plain rule with a step resolving the pole at pi / (2 norm); h against 3h/4 bounds its error.
 

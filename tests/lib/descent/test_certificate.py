@@ -95,7 +95,7 @@ def test_eigenvalues_of_the_erf_tables_are_those_of_the_blocks(k):
 
 
 @pytest.mark.usefixtures("compiled_apart")
-@pytest.mark.parametrize("n", [2, 300])
+@pytest.mark.parametrize("n", [2, pytest.param(300, marks=pytest.mark.long)])
 def test_a_thousand_teachers_are_not_flat(n):
     """Largest and smallest eigenvalue are 10^15 apart. Witness: the exact blocks, all positive."""
     L = accelerator.loss(Network.orthonormal(1000, 1001), kernels.erf)

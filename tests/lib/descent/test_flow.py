@@ -44,7 +44,9 @@ def scipy_flow(L, student, times, method, rtol=1e-10, **options):
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize(("k", "n"), [(3, 1), (4, 3), (5, 2), (6, 4), (6, 6)])
+@pytest.mark.parametrize(
+    ("k", "n"), [(3, 1), (4, 3), (5, 2), *(pytest.param(6, n, marks=pytest.mark.long) for n in (4, 6))]
+)
 def test_trajectories_agree_with_lsoda(k, n, seed):
     """Twenty (n, seed): weights along the way to a part in 10^4, and the same end."""
     L, student = problem(k, n, seed)

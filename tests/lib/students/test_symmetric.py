@@ -82,7 +82,7 @@ def test_counts_may_be_real():
     assert min(losses[::2]) - 1.0 < losses[1] < max(losses[::2]) + 1.0
 
 
-@pytest.mark.parametrize("k", [6, 12, 50, 100])
+@pytest.mark.parametrize("k", [6, 12, 50, pytest.param(100, marks=pytest.mark.long)])
 def test_gradient_of_the_whole_relu_loss_is_zero_at_every_n(k):
     L, limit = PopulationLoss(Network.orthonormal(k), kernels.relu), 1e-12 if k <= 50 else 1e-11
     for n in range(1, k, 1 + k // 25):

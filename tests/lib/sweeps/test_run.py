@@ -1,6 +1,7 @@
 """lib.sweeps: the same table whatever the workers, and after whatever accident; and the committed ones."""
 
 import concurrent.futures
+import functools
 import os
 import re
 import shutil
@@ -22,13 +23,11 @@ from lib import (
     certify,
     copy_average_like,
     copy_average_loss,
-    glorot,
     gradient_flow,
     identify,
     kernels,
     perturbed_copies,
 )
-from lib.fast import accelerator
 from lib.sweeps import __main__ as command_line
 from lib.sweeps import run
 from lib.sweeps.experiment import from_settings
@@ -44,6 +43,7 @@ COMMITTED = {
     100: (range(2, 101, 2), 10, 0, 3),
 }
 RELU_SEEDS = {6: 20, 8: 100, 10: 20, 12: 100, 20: 20, 50: 10}
+RUN_AGAIN = [pytest.param(k, marks=[pytest.mark.long] * (k > 12)) for k in RELU_SEEDS]
 RELU_UNNAMED = {50: [(50, 7)]}  # k: (n, seed); beside copies and flipped copies one neuron that copies nobody
 SMALL = dict(L=6, widths=[2, 4], seeds=range(3))
 
@@ -169,7 +169,7 @@ def child(path):
         os._exit(0)
     return pid
 
-run.compile_apart()  # once for all
+run.compile_apart = lambda: True  # the test run has it done, as every process of a sweep would
 accelerator._compiled_loss()
 begin = time.monotonic()
 assert os.waitpid(child(path.with_name("whole.csv")), 0)[1] == 0
@@ -524,20 +524,20 @@ def test_committed_rows_are_reproduced(k):
     assert set(kinds) == {"copy-average", "perturbed-copies"}
 
 
-def test_a_flow_that_slows_down_at_a_saddle_is_followed_beyond():
+def test_a_flow_that_slows_down_at_a_saddle_is_followed_beyond(monkeypatch):
     """n = 49, seed 9: on the way |grad L| falls to 9.6e-9 with an eigenvalue of -3e-7 left.
 
     Newton's method finds the saddle too far away to call the point critical.
     """
     table, settings = read(committed(50))
     row = table[(table["n"] == 49) & (table["seed"] == 9)][0]
-    L = accelerator.loss(Network.orthonormal(50, 51), kernels.erf)
-    start = glorot(np.random.default_rng([50, 49, 9]), 49, 51)
-    flow = gradient_flow(L, start)
-    found = certify(L, flow.student)
-    assert flow.status == "converged" and found.kind == "not critical"
-    assert found.smallest_eigenvalue < -1e-7
+    flows, certificates = [], []
+    monkeypatch.setattr(run, "gradient_flow", lambda *args, **kw: flows.append(gradient_flow(*args, **kw)) or flows[-1])
+    monkeypatch.setattr(run, "certify", lambda *args: certificates.append(certify(*args)) or certificates[-1])
     again = run.flow_row(49, 9, from_settings(settings))
+    assert len(flows) == len(certificates) == 2
+    assert flows[0].status == "converged" and 1e-9 < flows[0].gradient_norms[-1] <= 1e-8
+    assert certificates[0].kind == "not critical" and certificates[0].smallest_eigenvalue < -1e-7
     assert (again["kind"], again["certificate"]) == (row["kind"], "strict minimum")
     assert again["status"] == "converged" and abs(again["loss"] - row["loss"]) < 1e-9
 
@@ -599,13 +599,36 @@ def test_committed_relu_losses_are_those_of_the_symmetric_students(k):
         assert np.abs(rows["loss"] - L(student)).max() < 1e-9, (kind, text)
 
 
-@pytest.mark.parametrize("k", RELU_SEEDS)
-def test_committed_relu_rows_are_reproduced(k):
-    """A random sample of the rows, run again from their seeds."""
+def relu_sample(k):
+    """Random rows of a table, the same for all the tests that run them again, by what they ended with.
+
+    Up to two of each, but one of a student whose neurons are all dead; narrow students, beside two of any wider ones.
+    """
     table, settings = relu_table(k)
-    rng = np.random.default_rng(k)
-    for row in table[rng.choice(len(table), 4, replace=False)]:
-        again = run.flow_row(int(row["n"]), int(row["seed"]), from_settings(settings))
+    rng, dead, narrow = np.random.default_rng(k), table["kind"] == "dead", table["n"] <= 12
+    kinds = {
+        "all dead": dead,
+        "dead": (table["status"] == "dead neuron") & ~dead & narrow,
+        "flat": (table["certificate"] == "flat minimum") & (table["status"] == "converged") & ~dead & narrow,
+        "strict": (table["certificate"] == "strict minimum") & narrow,
+        "wide": ~narrow & ~dead,
+    }
+    most = {"all dead": 1}
+    chosen = {kind: table[rng.permutation(np.flatnonzero(of))[: most.get(kind, 2)]] for kind, of in kinds.items()}
+    return chosen, from_settings(settings)
+
+
+followed = functools.cache(run.certified_flow)  # the flows of `relu_sample`, which three tests look at
+
+
+@pytest.mark.parametrize("k", RUN_AGAIN)
+def test_committed_relu_rows_are_reproduced(k, monkeypatch):
+    """A random sample of the rows, of each kind of end, run again from their seeds."""
+    monkeypatch.setattr(run, "certified_flow", followed)
+    sample, common = relu_sample(k)
+    assert len(sample["all dead"]) == 1 and len(sample["flat"]) == len(sample["strict"]) == 2
+    for row in np.concatenate(list(sample.values())):
+        again = run.flow_row(int(row["n"]), int(row["seed"]), common)
         assert abs(again["loss"] - row["loss"]) < 1e-9, row
         names = ("status", "kind", "sizes", "certificate")
         assert [again[name] for name in names] == [str(row[name]) for name in names]
@@ -621,21 +644,18 @@ def angular_loss(W, a, k):
     return b @ (np.sin(angle) + (np.pi - angle) * np.cos(angle)) @ b / (2.0 * np.pi)
 
 
-@pytest.mark.parametrize("k", [8, 10, 12, 20])
+@pytest.mark.parametrize("k", RUN_AGAIN[1:5])
 def test_no_move_lowers_a_committed_relu_minimum(k):
     """Ends with dead neurons, and others, of a random sample. Witness: another formula of the loss.
 
     Neurons at w = 0 are put anywhere, all others are nudged; and what a flat minimum may exchange
     changes nothing.
     """
-    table, settings = relu_table(k)
-    rng = np.random.default_rng(k)
-    dead = table[(table["status"] == "dead neuron") & (table["kind"] != "dead")]
-    flat = table[(table["certificate"] == "flat minimum") & (table["status"] == "converged")]
-    strict = table[table["certificate"] == "strict minimum"]
-    for rows in (dead, flat, strict):
-        for row in rng.choice(rows, min(len(rows), 2), replace=False):
-            _, found = run.certified_flow(int(row["n"]), int(row["seed"]), from_settings(settings))
+    (sample, common), rng = relu_sample(k), np.random.default_rng(k)
+    assert len(sample["dead"]) == len(sample["flat"]) == len(sample["strict"]) == 2
+    for kind in ("dead", "flat", "strict", "wide"):
+        for row in sample[kind]:
+            _, found = followed(int(row["n"]), int(row["seed"]), common, True)
             W, a = found.student.W, found.student.a
             lowest, zero = angular_loss(W, a, k), ~W.any(axis=1)
             assert abs(lowest - row["loss"]) < 1e-9 and zero.sum() == found.dead, row
@@ -675,20 +695,17 @@ def lowest_rate(W, a, k, rng):
     return min(minimize(rate, u, jac=True, options={"gtol": 1e-9}).fun for u in starts)
 
 
-@pytest.mark.parametrize("k", RELU_SEEDS)
+@pytest.mark.parametrize("k", RUN_AGAIN)
 def test_committed_relu_minima_have_the_zero_modes_of_their_names(k):
     """Random rows. Witness: another formula of the gradient, and its differences.
 
     Strict: one zero eigenvalue for each neuron, its scaling. Flat: more, or dead neurons. None is
     negative, and no direction leads a dead neuron down.
     """
-    table, settings = relu_table(k)
-    rng = np.random.default_rng(k)
-    narrow = table[(table["n"] <= 12) & (table["kind"] != "dead")]
-    for certificate in ("strict minimum", "flat minimum"):
-        rows = narrow[narrow["certificate"] == certificate]
-        for row in rng.choice(rows, min(len(rows), 2), replace=False):
-            student = run.certified_flow(int(row["n"]), int(row["seed"]), from_settings(settings))[1].student
+    (sample, common), rng = relu_sample(k), np.random.default_rng(k)
+    for kind in ("dead", "flat", "strict"):
+        for row in sample[kind]:
+            student = followed(int(row["n"]), int(row["seed"]), common, True)[1].student
             living = student.W.any(axis=1)
             assert (student.a[~living] < 0.0).all(), row
             ratio = np.sqrt(np.abs(student.a[living]) / np.linalg.norm(student.W[living], axis=1))
@@ -702,7 +719,7 @@ def test_committed_relu_minima_have_the_zero_modes_of_their_names(k):
             zero = np.abs(eigenvalues) < 1e-5
             more = zero.sum() - living.sum() + (~living).sum()
             assert np.linalg.norm(angular_gradient(W, a, k)) < 1e-10, row
-            assert eigenvalues[~zero].min() > 1e-4 and (more > 0) == (certificate == "flat minimum"), row
+            assert eigenvalues[~zero].min() > 1e-4 and (more > 0) == (row["certificate"] == "flat minimum"), row
             if not living.all():
                 assert lowest_rate(W, a, k, rng) > -1e-9, row
 

@@ -45,8 +45,8 @@ def test_mean_step_in_the_plane_by_quadrature():
 
 @pytest.mark.parametrize("batch", [1, 3])
 def test_mean_step_is_the_mean_of_steps(batch):
-    """Changes of Q, R and a in 200 000 single steps: within 5 standard errors of each entry."""
-    copies, rate = 200_000, 0.3
+    """Changes of Q, R and a in 50 000 single steps: within 5 standard errors of each entry."""
+    copies, rate = 50_000, 0.3
     rng = np.random.default_rng(batch)
     V = L.teacher.W
     trained = train(L, [STUDENT] * copies, GradientDescent(rate), 1, rng, batch)
