@@ -17,6 +17,7 @@ from lib.networks import Network, split
 from lib.pairs import among, between
 
 MOST_PRODUCTS = 2000  # after which conjugate gradients give up
+_SMALL = 160  # parameters, up to which a few products are cheaper with the matrix than without it
 
 
 class PopulationLoss:
@@ -344,9 +345,11 @@ class _HessianOperator(LinearOperator):
         self._norm_pull = G_p @ a - T_p @ b
         self._pull = _pull(W, a, G_s, G_p, T_s, T_p, loss._weighted_teacher, b)
         self.value, self.gradient = loss._assembled(a, self._pull, G @ a, T @ b)
-        second = 2.0 * (G_pp @ a - T_pp @ b)
-        self._pull_per_dp = self._G_sp_a @ W - self._T_sp_b @ V + second[:, None] * W
+        bend = (G_pp @ a - T_pp @ b)[:, None] * W
+        self._pull_per_p = self._G_sp_a @ W - self._T_sp_b @ V + bend
+        self._pull_per_dp = self._pull_per_p + bend
         self._pull_per_U = self._G_s_a + np.diag(2.0 * self._norm_pull)
+        self._matrix = None  # made where several products are asked for
 
     def _matvec(self, direction):
         """Along dW = U, da = c: changes of s, p and the teacher's s, then the chain rule."""
@@ -375,6 +378,32 @@ class _HessianOperator(LinearOperator):
     def _adjoint(self):
         return self
 
+    def _assembled(self):
+        """The matrix itself, from the sums over neurons that the products take."""
+        W, a = self._W, self._a
+        n, d = W.shape
+        H, weight, i, x = np.empty(self.shape), 2.0 * a, np.arange(n), np.arange(d)
+        in_in, in_out = H[: n * d, : n * d].reshape(n, d, n, d), H[: n * d, n * d :]
+        # d2 / dw_i dw_j of the pair's own kernel: w_j times the first, w_i times the second.
+        first = self._G_ss_a[:, :, None] * W[:, None] + (2.0 * self._G_sq_a)[:, :, None] * W
+        second = self._G_sp_a[:, :, None] * W[:, None] + (2.0 * self._G_pq_a)[:, :, None] * W
+        np.multiply(W.T[:, :, None], (weight[:, None, None] * first)[:, None], out=in_in)
+        in_in += W[:, :, None, None] * ((2.0 * weight)[:, None, None] * second)[:, None]
+        in_in[:, x, :, x] += weight[:, None] * self._pull_per_U
+        # d2 / dw_i dw_i of what w_i shares with every neuron of both networks.
+        block = (self._G_ss_a[:, None] * W.T).reshape(n * d, n) @ W
+        block -= (self._T_ss_b[:, None] * self._V.T).reshape(n * d, len(self._V)) @ self._V
+        block = block.reshape(n, d, d)
+        mixed = (2.0 * self._pull_per_p)[:, :, None] * W[:, None]
+        in_in[i, :, i] += weight[:, None, None] * (block + mixed + mixed.transpose(0, 2, 1))
+
+        pairs = (2.0 * self._G_p)[:, None] * W[:, :, None] + self._G_s[:, None] * W.T
+        pairs *= weight[:, None, None]
+        pairs[i, :, i] += 2.0 * self._pull
+        in_out[:] = pairs.reshape(n * d, n)
+        H[n * d :, : n * d], H[n * d :, n * d :] = in_out.T, 2.0 * self._G
+        return H
+
     def solve(self, shift, b, tolerance, most=MOST_PRODUCTS):
         """(x, products): the solution of (H + shift) x = b after so many conjugate gradient steps.
 
@@ -383,6 +412,9 @@ class _HessianOperator(LinearOperator):
         Fong & Saunders 2012). x is None if H + shift shows itself not positive definite, or after
         `most` products.
         """
+        if b.size <= _SMALL and self._matrix is None:
+            self._matrix = self._assembled()
+        product = self._matvec if self._matrix is None else self._matrix.__matmul__
         x = np.zeros_like(b)
         r, p = b.copy(), b.copy()
         square = b @ b
@@ -390,7 +422,7 @@ class _HessianOperator(LinearOperator):
         for products in range(most):
             if smallest <= tolerance**2:
                 return x, products
-            Ap = self._matvec(p) + shift * p
+            Ap = product(p) + shift * p
             curvature = p @ Ap
             if not curvature > 0.0:
                 return None, products + 1
