@@ -14,7 +14,7 @@ from scipy.sparse.linalg import LinearOperator
 from lib.arguments import LARGEST_WEIGHT, first_argument, instance, whole_number
 from lib.kernels import Kernel
 from lib.networks import Network, split
-from lib.pairs import among, between
+from lib.pairs import among, between, joined
 
 MOST_PRODUCTS = 2000  # after which conjugate gradients give up
 _SMALL = 160  # parameters, up to which a few products are cheaper with the matrix than without it
@@ -241,8 +241,7 @@ class PopulationLoss:
         -------
         value, gradient : float and array (n (d + 1),), in the order of `Network.ravel`
         """
-        G, G_s, G_p = self.kernel.jet_at(among(W, self.kernel.noise))
-        T, T_s, T_p = self.kernel.jet_at(between(W, self.teacher.W, self.kernel.noise))
+        (G, G_s, G_p), (T, T_s, T_p) = _apart(self.kernel.jet_at(self.pairs(W)), len(W))
         pull = _pull(W, a, G_s, G_p, T_s, T_p, self._weighted_teacher, self.teacher.a)
         return self._assembled(a, pull, G @ a, T @ self.teacher.a)
 
@@ -262,6 +261,11 @@ class PopulationLoss:
             where H + shift shows itself not positive definite, or after ``most`` products.
         """
         return _HessianOperator(self, W, a)
+
+    def pairs(self, W):
+        """Of every student neuron with all student neurons, then with the teacher neurons."""
+        noise = self.kernel.noise
+        return joined(among(W, noise), between(W, self.teacher.W, noise))
 
     def _assembled(self, a, pull, own, cross):
         value = float(a @ (own - 2.0 * cross) + self.teacher_energy)
@@ -305,6 +309,11 @@ class PopulationLoss:
             )
 
 
+def _apart(tables, n):
+    """Tables (n, n + k) of `PopulationLoss.pairs` as those of student and of teacher neurons."""
+    return [table[:, :n] for table in tables], [table[:, n:] for table in tables]
+
+
 def _pull(W, a, G_s, G_p, T_s, T_p, weighted_teacher, b):
     """dL/dw_i = 2 a_i pull_i: what the residual pulls at a neuron of unit outgoing weight."""
     pull = G_s @ (a[:, None] * W)
@@ -330,11 +339,9 @@ class _HessianOperator(LinearOperator):
         super().__init__(np.dtype(np.float64), (size, size))
         kernel = loss.kernel
         V, b = loss.teacher.W, loss.teacher.a
-        own, cross = among(W, kernel.noise), between(W, V, kernel.noise)
-        G, G_s, G_p = kernel.jet_at(own)
-        T, T_s, T_p = kernel.jet_at(cross)
-        G_ss, G_sp, G_pp, G_pq = kernel.hessian_at(own)
-        T_ss, T_sp, T_pp, _ = kernel.hessian_at(cross)
+        pairs, n = loss.pairs(W), len(W)
+        (G, G_s, G_p), (T, T_s, T_p) = _apart(kernel.jet_at(pairs), n)
+        (G_ss, G_sp, G_pp, G_pq), (T_ss, T_sp, T_pp, _) = _apart(kernel.hessian_at(pairs), n)
         # Whatever does not depend on the direction is weighted and summed over neurons once.
         self._W, self._a, self._V = W, a, V
         self._G, self._G_s, self._G_p = G, G_s, G_p
@@ -378,7 +385,7 @@ class _HessianOperator(LinearOperator):
     def _adjoint(self):
         return self
 
-    def _assembled(self):
+    def _as_matrix(self):
         """The matrix itself, from the sums over neurons that the products take."""
         W, a = self._W, self._a
         n, d = W.shape
@@ -413,7 +420,7 @@ class _HessianOperator(LinearOperator):
         `most` products.
         """
         if b.size <= _SMALL and self._matrix is None:
-            self._matrix = self._assembled()
+            self._matrix = self._as_matrix()
         product = self._matvec if self._matrix is None else self._matrix.__matmul__
         x = np.zeros_like(b)
         r, p = b.copy(), b.copy()
