@@ -236,7 +236,7 @@ class Series:
         return tables
 
     def _scaled(self, lengths):
-        """`_scaled_anew`, kept for the next call: a jet and a Hessian are often asked for in turn."""
+        """`_scaled_anew`, kept for the next call: a Hessian is asked for where a jet was."""
         (key, kept), asked = self._kept, lengths.tobytes()
         if key != asked:
             kept = self._scaled_anew(lengths)

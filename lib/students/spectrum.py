@@ -16,8 +16,8 @@ many digits as lie between the stiffest and the softest.
 """
 
 import decimal
-import itertools
 import functools
+import itertools
 import math
 from typing import NamedTuple
 
