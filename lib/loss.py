@@ -17,7 +17,6 @@ from lib.networks import Network, split
 from lib.pairs import among, between, joined
 
 MOST_PRODUCTS = 2000  # after which conjugate gradients give up
-_SMALL = 160  # parameters, up to which a few products are cheaper with the matrix than without it
 
 
 class PopulationLoss:
@@ -340,76 +339,47 @@ class _HessianOperator(LinearOperator):
         kernel = loss.kernel
         V, b = loss.teacher.W, loss.teacher.a
         pairs, n = loss.pairs(W), len(W)
-        (G, G_s, G_p), (T, T_s, T_p) = _apart(kernel.jet_at(pairs), n)
-        (G_ss, G_sp, G_pp, G_pq), (T_ss, T_sp, T_pp, _) = _apart(kernel.hessian_at(pairs), n)
+        jet, second = kernel.jet_at(pairs), kernel.hessian_at(pairs)
+        (G, G_s, G_p), (T, T_s, T_p) = _apart(jet, n)
+        (_, G_sp, G_pp, G_pq), (_, _, T_pp, _) = _apart(second, n)
         # Whatever does not depend on the direction is weighted and summed over neurons once.
-        self._W, self._a, self._V = W, a, V
+        outgoing = np.concatenate((a, -b))
+        self._W, self._a, self._both = W, a, np.concatenate((W, V))
         self._G, self._G_s, self._G_p = G, G_s, G_p
-        self._G_s_a, self._G_ss_a = G_s * a, G_ss * a
-        self._G_sp_a, self._G_sq_a = G_sp * a, G_sp.T * a
-        self._T_s_b, self._T_ss_b, self._T_sp_b = T_s * b, T_ss * b, T_sp * b
-        self._G_pq_a = G_pq * a
+        self._s, self._ss, self._sp = (table * outgoing for table in (jet[1], *second[:2]))
+        self._G_sq_a, self._G_pq_a = G_sp.T * a, G_pq * a
         self._norm_pull = G_p @ a - T_p @ b
         self._pull = _pull(W, a, G_s, G_p, T_s, T_p, loss._weighted_teacher, b)
         self.value, self.gradient = loss._assembled(a, self._pull, G @ a, T @ b)
-        bend = (G_pp @ a - T_pp @ b)[:, None] * W
-        self._pull_per_p = self._G_sp_a @ W - self._T_sp_b @ V + bend
-        self._pull_per_dp = self._pull_per_p + bend
-        self._pull_per_U = self._G_s_a + np.diag(2.0 * self._norm_pull)
-        self._matrix = None  # made where several products are asked for
+        bend = 2.0 * (G_pp @ a - T_pp @ b)
+        self._pull_per_dp = self._sp @ self._both + bend[:, None] * W
+        self._pull_per_U = self._s[:, :n] + np.diag(2.0 * self._norm_pull)
 
     def _matvec(self, direction):
-        """Along dW = U, da = c: changes of s, p and the teacher's s, then the chain rule."""
+        """Along dW = U, da = c: changes of s with every neuron and of p, then the chain rule."""
         W, a = self._W, self._a
         direction = np.asarray(direction, dtype=np.float64).ravel()
         U, c = split(direction, *W.shape)
-        half = U @ W.T
-        ds, dp = half + half.T, 2.0 * half.diagonal()
-        dt = U @ self._V.T
+        ds = U @ self._both.T
+        own = ds[:, : a.size]
+        dp = 2.0 * own.diagonal()
+        own += own.T.copy()
 
+        d_slopes = self._ss * ds
+        d_slopes[:, : a.size] += self._G_sq_a * dp + self._G_s * c
         d_pull = self._pull_per_U @ U + dp[:, None] * self._pull_per_dp
-        d_pull += (self._G_ss_a * ds + self._G_sq_a * dp + self._G_s * c) @ W
-        d_pull -= (self._T_ss_b * dt) @ self._V
-        d_norm_pull = self._G_p @ c + self._G_pq_a @ dp
-        d_norm_pull += _row_dots(self._G_sp_a, ds)
-        d_norm_pull -= _row_dots(self._T_sp_b, dt)
+        d_pull += d_slopes @ self._both
+        d_norm_pull = self._G_p @ c + self._G_pq_a @ dp + _row_dots(self._sp, ds)
         d_pull += (2.0 * d_norm_pull)[:, None] * W
 
         product = np.empty_like(direction)
         product[: W.size] = (2.0 * (c[:, None] * self._pull + a[:, None] * d_pull)).ravel()
         d_outgoing = self._G @ c + (a * dp) @ self._G_p + dp * self._norm_pull
-        d_outgoing += _row_dots(self._G_s_a, ds) - _row_dots(self._T_s_b, dt)
-        product[W.size :] = 2.0 * d_outgoing
+        product[W.size :] = 2.0 * (d_outgoing + _row_dots(self._s, ds))
         return product
 
     def _adjoint(self):
         return self
-
-    def _as_matrix(self):
-        """The matrix itself, from the sums over neurons that the products take."""
-        W, a = self._W, self._a
-        n, d = W.shape
-        H, weight, i, x = np.empty(self.shape), 2.0 * a, np.arange(n), np.arange(d)
-        in_in, in_out = H[: n * d, : n * d].reshape(n, d, n, d), H[: n * d, n * d :]
-        # d2 / dw_i dw_j of the pair's own kernel: w_j times the first, w_i times the second.
-        first = self._G_ss_a[:, :, None] * W[:, None] + (2.0 * self._G_sq_a)[:, :, None] * W
-        second = self._G_sp_a[:, :, None] * W[:, None] + (2.0 * self._G_pq_a)[:, :, None] * W
-        np.multiply(W.T[:, :, None], (weight[:, None, None] * first)[:, None], out=in_in)
-        in_in += W[:, :, None, None] * ((2.0 * weight)[:, None, None] * second)[:, None]
-        in_in[:, x, :, x] += weight[:, None] * self._pull_per_U
-        # d2 / dw_i dw_i of what w_i shares with every neuron of both networks.
-        block = (self._G_ss_a[:, None] * W.T).reshape(n * d, n) @ W
-        block -= (self._T_ss_b[:, None] * self._V.T).reshape(n * d, len(self._V)) @ self._V
-        block = block.reshape(n, d, d)
-        mixed = (2.0 * self._pull_per_p)[:, :, None] * W[:, None]
-        in_in[i, :, i] += weight[:, None, None] * (block + mixed + mixed.transpose(0, 2, 1))
-
-        pairs = (2.0 * self._G_p)[:, None] * W[:, :, None] + self._G_s[:, None] * W.T
-        pairs *= weight[:, None, None]
-        pairs[i, :, i] += 2.0 * self._pull
-        in_out[:] = pairs.reshape(n * d, n)
-        H[n * d :, : n * d], H[n * d :, n * d :] = in_out.T, 2.0 * self._G
-        return H
 
     def solve(self, shift, b, tolerance, most=MOST_PRODUCTS):
         """(x, products): the solution of (H + shift) x = b after so many conjugate gradient steps.
@@ -419,9 +389,6 @@ class _HessianOperator(LinearOperator):
         Fong & Saunders 2012). x is None if H + shift shows itself not positive definite, or after
         `most` products.
         """
-        if b.size <= _SMALL and self._matrix is None:
-            self._matrix = self._as_matrix()
-        product = self._matvec if self._matrix is None else self._matrix.__matmul__
         x = np.zeros_like(b)
         r, p = b.copy(), b.copy()
         square = b @ b
@@ -429,7 +396,7 @@ class _HessianOperator(LinearOperator):
         for products in range(most):
             if smallest <= tolerance**2:
                 return x, products
-            Ap = product(p) + shift * p
+            Ap = self._matvec(p) + shift * p
             curvature = p @ Ap
             if not curvature > 0.0:
                 return None, products + 1
