@@ -14,7 +14,7 @@ from scipy.sparse.linalg import LinearOperator
 from lib.arguments import LARGEST_WEIGHT, first_argument, instance, whole_number
 from lib.kernels import Kernel
 from lib.networks import Network, split
-from lib.pairs import among, between
+from lib.pairs import among, between, joined
 
 MOST_PRODUCTS = 2000  # after which conjugate gradients give up
 
@@ -240,8 +240,7 @@ class PopulationLoss:
         -------
         value, gradient : float and array (n (d + 1),), in the order of `Network.ravel`
         """
-        G, G_s, G_p = self.kernel.jet_at(among(W, self.kernel.noise))
-        T, T_s, T_p = self.kernel.jet_at(between(W, self.teacher.W, self.kernel.noise))
+        (G, G_s, G_p), (T, T_s, T_p) = _apart(self.kernel.jet_at(self.pairs(W)), len(W))
         pull = _pull(W, a, G_s, G_p, T_s, T_p, self._weighted_teacher, self.teacher.a)
         return self._assembled(a, pull, G @ a, T @ self.teacher.a)
 
@@ -261,6 +260,11 @@ class PopulationLoss:
             where H + shift shows itself not positive definite, or after ``most`` products.
         """
         return _HessianOperator(self, W, a)
+
+    def pairs(self, W):
+        """Of every student neuron with all student neurons, then with the teacher neurons."""
+        noise = self.kernel.noise
+        return joined(among(W, noise), between(W, self.teacher.W, noise))
 
     def _assembled(self, a, pull, own, cross):
         value = float(a @ (own - 2.0 * cross) + self.teacher_energy)
@@ -304,6 +308,11 @@ class PopulationLoss:
             )
 
 
+def _apart(tables, n):
+    """Tables (n, n + k) of `PopulationLoss.pairs` as those of student and of teacher neurons."""
+    return [table[:, :n] for table in tables], [table[:, n:] for table in tables]
+
+
 def _pull(W, a, G_s, G_p, T_s, T_p, weighted_teacher, b):
     """dL/dw_i = 2 a_i pull_i: what the residual pulls at a neuron of unit outgoing weight."""
     pull = G_s @ (a[:, None] * W)
@@ -329,47 +338,44 @@ class _HessianOperator(LinearOperator):
         super().__init__(np.dtype(np.float64), (size, size))
         kernel = loss.kernel
         V, b = loss.teacher.W, loss.teacher.a
-        own, cross = among(W, kernel.noise), between(W, V, kernel.noise)
-        G, G_s, G_p = kernel.jet_at(own)
-        T, T_s, T_p = kernel.jet_at(cross)
-        G_ss, G_sp, G_pp, G_pq = kernel.hessian_at(own)
-        T_ss, T_sp, T_pp, _ = kernel.hessian_at(cross)
+        pairs, n = loss.pairs(W), len(W)
+        jet, second = kernel.jet_at(pairs), kernel.hessian_at(pairs)
+        (G, G_s, G_p), (T, T_s, T_p) = _apart(jet, n)
+        (_, G_sp, G_pp, G_pq), (_, _, T_pp, _) = _apart(second, n)
         # Whatever does not depend on the direction is weighted and summed over neurons once.
-        self._W, self._a, self._V = W, a, V
+        outgoing = np.concatenate((a, -b))
+        self._W, self._a, self._both = W, a, np.concatenate((W, V))
         self._G, self._G_s, self._G_p = G, G_s, G_p
-        self._G_s_a, self._G_ss_a = G_s * a, G_ss * a
-        self._G_sp_a, self._G_sq_a = G_sp * a, G_sp.T * a
-        self._T_s_b, self._T_ss_b, self._T_sp_b = T_s * b, T_ss * b, T_sp * b
-        self._G_pq_a = G_pq * a
+        self._s, self._ss, self._sp = (table * outgoing for table in (jet[1], *second[:2]))
+        self._G_sq_a, self._G_pq_a = G_sp.T * a, G_pq * a
         self._norm_pull = G_p @ a - T_p @ b
         self._pull = _pull(W, a, G_s, G_p, T_s, T_p, loss._weighted_teacher, b)
         self.value, self.gradient = loss._assembled(a, self._pull, G @ a, T @ b)
-        second = 2.0 * (G_pp @ a - T_pp @ b)
-        self._pull_per_dp = self._G_sp_a @ W - self._T_sp_b @ V + second[:, None] * W
-        self._pull_per_U = self._G_s_a + np.diag(2.0 * self._norm_pull)
+        bend = 2.0 * (G_pp @ a - T_pp @ b)
+        self._pull_per_dp = self._sp @ self._both + bend[:, None] * W
+        self._pull_per_U = self._s[:, :n] + np.diag(2.0 * self._norm_pull)
 
     def _matvec(self, direction):
-        """Along dW = U, da = c: changes of s, p and the teacher's s, then the chain rule."""
+        """Along dW = U, da = c: changes of s with every neuron and of p, then the chain rule."""
         W, a = self._W, self._a
         direction = np.asarray(direction, dtype=np.float64).ravel()
         U, c = split(direction, *W.shape)
-        half = U @ W.T
-        ds, dp = half + half.T, 2.0 * half.diagonal()
-        dt = U @ self._V.T
+        ds = U @ self._both.T
+        own = ds[:, : a.size]
+        dp = 2.0 * own.diagonal()
+        own += own.T.copy()
 
+        d_slopes = self._ss * ds
+        d_slopes[:, : a.size] += self._G_sq_a * dp + self._G_s * c
         d_pull = self._pull_per_U @ U + dp[:, None] * self._pull_per_dp
-        d_pull += (self._G_ss_a * ds + self._G_sq_a * dp + self._G_s * c) @ W
-        d_pull -= (self._T_ss_b * dt) @ self._V
-        d_norm_pull = self._G_p @ c + self._G_pq_a @ dp
-        d_norm_pull += _row_dots(self._G_sp_a, ds)
-        d_norm_pull -= _row_dots(self._T_sp_b, dt)
+        d_pull += d_slopes @ self._both
+        d_norm_pull = self._G_p @ c + self._G_pq_a @ dp + _row_dots(self._sp, ds)
         d_pull += (2.0 * d_norm_pull)[:, None] * W
 
         product = np.empty_like(direction)
         product[: W.size] = (2.0 * (c[:, None] * self._pull + a[:, None] * d_pull)).ravel()
         d_outgoing = self._G @ c + (a * dp) @ self._G_p + dp * self._norm_pull
-        d_outgoing += _row_dots(self._G_s_a, ds) - _row_dots(self._T_s_b, dt)
-        product[W.size :] = 2.0 * d_outgoing
+        product[W.size :] = 2.0 * (d_outgoing + _row_dots(self._s, ds))
         return product
 
     def _adjoint(self):

@@ -58,6 +58,8 @@ class Series:
         Derivatives at shorter vectors have a few digits less.
     """
 
+    _kept = None, None
+
     def __init__(self, f, kinks, largest, tolerance):
         self._f = f
         self._kinks = kinks
@@ -190,9 +192,8 @@ class Series:
         scale, c, rest = self._scaled(lengths)
         factors, tails, norms = {}, {}, {}
         for k in _DERIVATIVES[order]:
-            weight = np.sqrt(special.poch(np.arange(TERMS - k) + 1.0, k))
             factors[k] = np.zeros_like(c)
-            factors[k][: TERMS - k] = weight[:, None] * c[k:] / scale**k
+            factors[k][: TERMS - k] = _of_derivative(k)[:, None] * c[k:] / scale**k
             missing = rest * (TERMS / np.maximum(scale, 1e-150)) ** (2 * k)
             ends = np.array([0, *_LEVELS])
             sums = np.add.reduceat(factors[k] ** 2, ends[:-1], axis=0)
@@ -235,6 +236,14 @@ class Series:
         return tables
 
     def _scaled(self, lengths):
+        """`_scaled_anew`, kept for the next call: a Hessian is asked for where a jet was."""
+        (key, kept), asked = self._kept, lengths.tobytes()
+        if key != asked:
+            kept = self._scaled_anew(lengths)
+            self._kept = asked, kept
+        return kept
+
+    def _scaled_anew(self, lengths):
         """A scale for each length, c_m (scale / length)^m, and what the squares of c leave out.
 
         The scale is the length itself but for short vectors, for which it stays positive: so the
@@ -284,6 +293,12 @@ class Series:
         """Halvings of the step 0.1 that f needs for vectors of this length."""
         finer = self._fineness + np.log2(max(longest, 1e-300) / self.largest)
         return int(np.clip(np.ceil(finer - 1e-9), 0, self._fineness))
+
+
+@functools.cache
+def _of_derivative(k):
+    """What the coefficients c_k, c_(k+1), ... of f are multiplied by in those of its derivative."""
+    return np.sqrt(special.poch(np.arange(TERMS - k) + 1.0, k))
 
 
 class Expectation(Series):

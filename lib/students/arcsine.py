@@ -32,19 +32,24 @@ def jets(t):
 
 def decimal_slopes(t):
     """h' and h - t h' at Decimals t (m,), |t| <= 0.6, in the context's digits, up to 26."""
-    slope, rest = np.zeros_like(t), np.zeros_like(t)
-    for q, c in zip(*_decimal_coefficients(), strict=True):
-        slope, rest = slope * t**2 + q * c, rest * t**2 + (1 - q) * c
-    return slope * t**2, rest * t**3
+    square, sums = t * t, np.zeros((2, len(t)), dtype=object)
+    for pair in _decimal_coefficients():
+        sums = sums * square + pair
+    slope, rest = sums * square
+    return slope, rest * t
 
 
 @functools.cache
 def _decimal_coefficients():
-    """Orders q, falling, and c_q; 0.6^120 < 1e-26 of the leading term is left out."""
+    """q c_q and (1 - q) c_q, a column (2, 1) for each order q, falling from 121.
+
+    0.6^120 < 1e-26 of the leading term is left out.
+    """
     with decimal.localcontext(decimal.Context(prec=40)):
-        orders, coefficients = [3], [decimal.Decimal(1) / 6]
-        while orders[-1] < 121:
-            q = orders[-1] + 2
-            orders.append(q)
-            coefficients.append(coefficients[-1] * (q - 2) ** 2 / (q * (q - 1)))
-    return orders[::-1], coefficients[::-1]
+        q, c = 3, decimal.Decimal(1) / 6
+        pairs = [(q * c, (1 - q) * c)]
+        while q < 121:
+            q += 2
+            c *= decimal.Decimal((q - 2) ** 2) / (q * (q - 1))
+            pairs.append((q * c, (1 - q) * c))
+    return [np.array(pair)[:, None] for pair in reversed(pairs)]

@@ -6,6 +6,7 @@ lib.students.symmetric. Where a student stops being a minimum is decided by two 
 Hessian, written in y: at a critical point a change of coordinates keeps the signs of eigenvalues.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -300,6 +301,7 @@ def _copies_at(k, n, c):
 
 def _crossing(function, near, k):
     """The root of a function that rises with n, next to `near`; nan if none is found."""
+    function = functools.cache(function)  # brentq asks again at both sides
     try:
         for n in sorted(np.linspace(2.0, k - 1.0, 4 * k - 11), key=lambda n: abs(n - near)):
             low, high = max(n - 0.25, 2.0), min(n + 0.25, k - 0.01)

@@ -16,6 +16,7 @@ many digits as lie between the stiffest and the softest.
 """
 
 import decimal
+import functools
 import itertools
 import math
 from typing import NamedTuple
@@ -211,8 +212,11 @@ def phase_boundaries(k):
     >>> [f"{n:.4f}" for n in phase_boundaries(50)]
     ['21.4282', '37.5257', '44.9815']
     """
-    k = real("k", k, least=3.0, most=1e18)
+    return _phase_boundaries(real("k", k, least=3.0, most=1e18))
 
+
+@functools.lru_cache(1000)
+def _phase_boundaries(k):
     def softest(log_n):
         return eigenvalues_of(*_Perturbed.at(k, math.exp(log_n)).standard())[0]
 

@@ -211,7 +211,8 @@ def restricted_loss(kernel, classes, theta):
     _, _, g_q = kernel.jet_at(pairs.swapped())
     g_ss, g_sp, g_pp, g_pq = kernel.hessian_at(pairs)
     _, g_sq, g_qq, _ = kernel.hessian_at(pairs.swapped())
-    dg = np.einsum("xt,txi->ti", np.array([g_s, g_p, g_q]), slopes)
+    g_pairs = np.array([g_s, g_p, g_q]).T
+    dg = (g_pairs[:, None] @ slopes)[:, 0]
     bend = np.array([[g_ss, g_sp, g_sq], [g_sp, g_pp, g_pq], [g_sq, g_pq, g_qq]])
     weight = counts * a[first] * a[second]
 
@@ -219,16 +220,21 @@ def restricted_loss(kernel, classes, theta):
     d_weight = counts[:, None] * (unit[first] * a[second, None] + unit[second] * a[first, None])
     gradient = weight @ dg
     gradient[_A] = g @ d_weight
-    hessian = np.einsum("t,txi,xyt,tyj->ij", weight, slopes, bend, slopes, optimize=True)
-    hessian += np.einsum("t,xt,txij->ij", weight, np.array([g_s, g_p, g_q]), quadratic)
+    # Sums over the pairs t and their entries s, p, q, as products of matrices.
+    bent = (weight * bend).transpose(2, 0, 1) @ slopes
+    hessian = slopes.reshape(-1, 14).T @ bent.reshape(-1, 14)
+    hessian += ((weight[:, None] * g_pairs).ravel() @ quadratic.reshape(-1, 196)).reshape(14, 14)
     hessian[:, _A] = dg.T @ d_weight
     hessian[_A] = hessian[:, _A].T
     both = np.einsum("t,ti,tj->ij", counts * g, unit[first], unit[second])
     hessian[np.ix_(_A, _A)] = both + both.T
-    k = classes.k
-    own, cross = (float(kernel(s, 1.0, 1.0)) for s in (1.0, classes.cosine))
-    teacher = k * own + k * (k - 1) * cross
-    return float(weight @ g) + teacher, gradient, hessian
+    return float(weight @ g) + _teacher_energy(kernel, classes.k, classes.cosine), gradient, hessian
+
+
+@functools.lru_cache(16)
+def _teacher_energy(kernel, k, cosine):
+    own, cross = (float(kernel(s, 1.0, 1.0)) for s in (1.0, cosine))
+    return k * own + k * (k - 1) * cross
 
 
 @functools.lru_cache(16)
