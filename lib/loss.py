@@ -240,7 +240,7 @@ class PopulationLoss:
         -------
         value, gradient : float and array (n (d + 1),), in the order of `Network.ravel`
         """
-        (G, G_s, G_p), (T, T_s, T_p) = _apart(self.kernel.jet_at(self.pairs(W)), len(W))
+        (G, G_s, G_p), (T, T_s, T_p) = _apart(self.kernel.jet_at(self._pairs(W)), len(W))
         pull = _pull(W, a, G_s, G_p, T_s, T_p, self._weighted_teacher, self.teacher.a)
         return self._assembled(a, pull, G @ a, T @ self.teacher.a)
 
@@ -261,7 +261,7 @@ class PopulationLoss:
         """
         return _HessianOperator(self, W, a)
 
-    def pairs(self, W):
+    def _pairs(self, W):
         """Of every student neuron with all student neurons, then with the teacher neurons."""
         noise = self.kernel.noise
         return joined(among(W, noise), between(W, self.teacher.W, noise))
@@ -309,7 +309,7 @@ class PopulationLoss:
 
 
 def _apart(tables, n):
-    """Tables (n, n + k) of `PopulationLoss.pairs` as those of student and of teacher neurons."""
+    """Tables (n, n + k) of `PopulationLoss._pairs` as those of student and of teacher neurons."""
     return [table[:, :n] for table in tables], [table[:, n:] for table in tables]
 
 
@@ -338,7 +338,7 @@ class _HessianOperator(LinearOperator):
         super().__init__(np.dtype(np.float64), (size, size))
         kernel = loss.kernel
         V, b = loss.teacher.W, loss.teacher.a
-        pairs, n = loss.pairs(W), len(W)
+        pairs, n = loss._pairs(W), len(W)
         jet, second = kernel.jet_at(pairs), kernel.hessian_at(pairs)
         (G, G_s, G_p), (T, T_s, T_p) = _apart(jet, n)
         (_, G_sp, G_pp, G_pq), (_, _, T_pp, _) = _apart(second, n)

@@ -118,8 +118,6 @@ def contents(folder):
 
 def make_student_versions(course):
     script = """
-import sys
-sys.modules["rfc3987_syntax"] = None  # slow to import, as grading/copies.py says
 from grading.versions import release
 release(".")
 """

@@ -11,17 +11,14 @@ import sys
 import traceback
 from pathlib import Path
 
-# A package that takes longer to import than all others and checks web addresses in JSON.
-sys.modules["rfc3987_syntax"] = None
+import matplotlib.font_manager  # noqa: F401
+import nbclient  # noqa: F401
+from nbconvert.exporters import HTMLExporter
+from nbformat import v4
+from nbgrader import dbutil, preprocessors  # noqa: F401
+from nbgrader.apps.nbgraderapp import main
 
-import matplotlib.font_manager  # noqa: E402, F401
-import nbclient  # noqa: E402, F401
-from nbconvert.exporters import HTMLExporter  # noqa: E402
-from nbformat import v4  # noqa: E402
-from nbgrader import dbutil, preprocessors  # noqa: E402, F401
-from nbgrader.apps.nbgraderapp import main  # noqa: E402
-
-import lib  # noqa: E402, F401
+import lib  # noqa: F401
 
 # What a page of feedback needs once, patterns of highlighting above all, takes as long as the half of one.
 CELLS = [v4.new_markdown_cell("*a* $b$ `c`"), v4.new_code_cell("0", outputs=[v4.new_output("stream", text="d")])]

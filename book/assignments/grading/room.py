@@ -39,7 +39,6 @@ def enter():
     tempfile.tempdir = os.environ["TMPDIR"] = temporary("room", 50).name
     os.environ["HOME"] = temporary("home").name
     os.environ["JUPYTER_NO_CONFIG"] = "1"  # none of the machine either
-    sys.modules["rfc3987_syntax"] = None  # slow to import, as copies.py says
 
 
 @functools.cache
