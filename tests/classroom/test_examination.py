@@ -6,6 +6,7 @@ import sys
 import time
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from nbformat import v4
 from simulated_class import question, small_set
 from small_course import ASSIGNMENTS
+from sweeping import wait_for
 
 from lib import Network, PopulationLoss, certify, copy_average, kernels, one_neuron
 
@@ -236,33 +238,37 @@ def test_hidden_parts_are_cut_out():
 
 
 @pytest.fixture(scope="module")
-def original():
+def examiner():
     with sandbox.examiner(no_sandbox=True) as process:
         yield process
 
 
-def copy_of(original, *cells):
-    return examination.Copy(original.address, {"RLIMIT_CORE": 0}, list(cells))
+def copy_of(examiner, *cells):
+    return examination.Copy(examiner.address, {"RLIMIT_CORE": 0}, list(cells))
 
 
 def verdict(copy, code, names=(), ask=None, seconds=20):
     return copy.verdict(examination.Test(code, [], list(names), []), seconds, ask)
 
 
-def test_copies_share_nothing_that_a_test_changes(original):
-    first, second = copy_of(original, "import numpy\nx = [1]"), copy_of(original, "import numpy\nx = [1]")
+def test_copies_share_nothing_that_a_test_changes(examiner):
+    first, second = copy_of(examiner, "import numpy\nx = [1]"), copy_of(examiner, "import numpy\nx = [1]")
     assert verdict(first, "numpy.pi = 3\nx.append(2)") == {}
     assert verdict(first, "assert numpy.pi == 3 and x == [1, 2]") == {}
     assert verdict(second, "assert numpy.pi > 3 and x == [1]") == {}
-    third = copy_of(original, "import numpy")
+    third = copy_of(examiner, "import numpy")
     assert verdict(third, "assert numpy.pi > 3") == {}
     assert len({first.number, second.number, third.number}) == 3
+    for copy, code in [(first, "open('x', 'w').write(os.getcwd())"), (second, "assert not os.listdir()")]:
+        assert verdict(copy, f"import os, tempfile\n{code}\nassert tempfile.gettempdir() == os.getcwd()") == {}
+    folder = psutil.Process(first.number).cwd()
     for copy in (first, second, third):
         copy.end()
+    wait_for(lambda: not Path(folder).exists())
 
 
-def test_a_copy_that_does_not_listen_is_ended_and_no_other(original):
-    busy, other = copy_of(original, ""), copy_of(original, "")
+def test_a_copy_that_does_not_listen_is_ended_and_no_other(examiner):
+    busy, other = copy_of(examiner, ""), copy_of(examiner, "")
     assert verdict(busy, "while True: pass", seconds=1) is None
     processes = [psutil.Process(copy.number) for copy in (busy, other) if verdict(other, "") == {}]
     busy.end()
@@ -273,28 +279,28 @@ def test_a_copy_that_does_not_listen_is_ended_and_no_other(original):
     assert psutil.wait_procs(processes, timeout=5)[1] == []
 
 
-def test_with_the_original_all_copies_end():
-    with sandbox.examiner(no_sandbox=True) as original:
-        busy = copy_of(original, "")
+def test_with_the_examiner_all_copies_end():
+    with sandbox.examiner(no_sandbox=True) as examiner:
+        busy = copy_of(examiner, "")
         assert verdict(busy, "while True: pass", seconds=1) is None
         process = psutil.Process(busy.number)
     assert psutil.wait_procs([process], timeout=5)[1] == []
     busy.end()  # nobody is there any more
 
 
-def test_a_process_of_the_tests_that_does_not_run_says_why(original):
-    failing = copy_of(original, "x = 1", "what = is_this")
+def test_a_process_of_the_tests_that_does_not_run_says_why(examiner):
+    failing = copy_of(examiner, "x = 1", "what = is_this")
     with pytest.raises(RuntimeError, match="(?s)cells of the problem set do not run.*'is_this' is not defined"):
         verdict(failing, "")
     failing.end()
-    with examination.Original([sys.executable, "-c", "raise SystemExit('no room')"]) as nothing:
+    with examination.Examiner([sys.executable, "-c", "raise SystemExit('no room')"]) as nothing:
         nothing.running.wait()
         with pytest.raises(RuntimeError, match="process of the tests does not run: no room"):
             copy_of(nothing, "")
 
 
-def test_a_student_function_is_asked_and_its_time_does_not_count(original):
-    copy, asked = copy_of(original, "square = lambda x: x * x"), []
+def test_a_student_function_is_asked_and_its_time_does_not_count(examiner):
+    copy, asked = copy_of(examiner, "square = lambda x: x * x"), []
 
     def ask(question):
         asked.append(question["call"])

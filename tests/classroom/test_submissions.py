@@ -16,7 +16,7 @@ from small_course import ASSIGNMENTS
 
 pytest.importorskip("nbgrader", reason="book/assignments/requirements.txt is not installed")
 sys.path.append(str(ASSIGNMENTS))
-from grading import feedback, grader, repair, submissions, table, versions  # noqa: E402
+from grading import feedback, grader, repair, sandbox, submissions, table, versions, whole_class  # noqa: E402
 
 SETS = ["small"]
 
@@ -599,3 +599,30 @@ def test_student_versions_are_made_again_only_when_something_has_changed(course,
     assert [runs(), runs()] == [1, 0]
     (course / "gradebook.db").unlink()
     assert runs() == 1
+
+
+def test_the_tests_of_a_class_run_in_copies_of_one_process(monkeypatch, tmp_path):
+    """Every submission is told where it listens, and it has ended when all are graded."""
+    told, running = [], []
+
+    def examiner(no_sandbox):
+        running.append(sandbox.examiner(no_sandbox))
+        return running[-1]
+
+    def grade(student, name, found, options):
+        told.append((options, running[-1].running.poll()))
+
+    found = {("a", "small"): None, ("b", "small"): None}
+    for module, function in [("versions", "release_changed"), ("by_hand", "marked"), ("by_hand", "confirm")]:
+        monkeypatch.setattr(getattr(whole_class, module), function, lambda given: None)
+    monkeypatch.setattr(whole_class, "wanted", lambda found_in, student, name: found)
+    monkeypatch.setattr(whole_class.submissions, "find", lambda folder, sets: found)
+    monkeypatch.setattr(whole_class.table, "write_table", lambda records: 2)
+    monkeypatch.setattr(whole_class.feedback, "write_feedback", lambda workers: 0)
+    monkeypatch.setattr(whole_class, "examiner", examiner)
+    monkeypatch.setattr(whole_class.grader, "grade", grade)
+    whole_class.grade(tmp_path, 2, no_sandbox=True)
+    (process,) = running
+    options = ["--SandboxedExecute.no_sandbox=True", f"--SandboxedExecute.examiner={process.address}"]
+    assert told == 2 * [(options, None)]
+    assert process.running.poll() is not None and not Path(process.address).exists()

@@ -66,3 +66,13 @@ def test_more_inputs_than_are_taken_at_a_time():
     W[:, -1], W[1, 0] = 1e3, 1e-6
     gap = pairs.among(W, noise=1.0).gap
     np.testing.assert_allclose(gap, [[0.0, 1e-6], [1e-6, 0.0]], rtol=1e-9)
+
+
+def test_joined_pairs_are_those_of_both():
+    rng = np.random.default_rng(2)
+    W, V = rng.standard_normal((3, 5)), rng.standard_normal((4, 5))
+    own, cross = pairs.among(W, noise=1.0), pairs.between(W, V, noise=1.0)
+    for part, first, second in zip(pairs.joined(own, cross), own, cross, strict=True):
+        whole = np.broadcast_to(part, (3, 7))
+        np.testing.assert_allclose(whole[:, :3], np.broadcast_to(first, (3, 3)), rtol=1e-14)
+        np.testing.assert_allclose(whole[:, 3:], np.broadcast_to(second, (3, 4)), rtol=1e-14)

@@ -20,7 +20,7 @@ from nbgrader.apps.nbgraderapp import main
 
 import lib  # noqa: F401
 
-# What a page of feedback needs once, patterns of highlighting above all, takes as long as the half of one.
+# What every page of feedback needs once, patterns of highlighting above all, takes half as long as a page itself.
 CELLS = [v4.new_markdown_cell("*a* $b$ `c`"), v4.new_code_cell("0", outputs=[v4.new_output("stream", text="d")])]
 HTMLExporter(template_name="classic").from_notebook_node(v4.new_notebook(cells=CELLS))
 

@@ -98,11 +98,11 @@ def uses(cell):
     }
 
 
-class Original:
+class Examiner:
     """A process that has imported what tests need, behind walls, and is copied for each submission.
 
-    To import it takes longer than most tests. The copies share nothing: what a test leaves behind ends with its copy.
-    `command` is all of the process but the number of the socket at which it is asked for copies.
+    To import it takes longer than most tests. Of memory and files of tests the copies share nothing: what a test
+    leaves behind ends with its copy. `command` is all of the process but the number of the socket at which it is asked.
     """
 
     def __init__(self, command):

@@ -109,7 +109,7 @@ def examiner(no_sandbox):
     fonts = matplotlib.get_cachedir()  # to search all fonts again takes some seconds
     variables = environment("/tmp") | {"MPLCONFIGDIR": fonts, "MPLBACKEND": "agg"}
     behind = None if no_sandbox else walls(more=[fonts])
-    return examination.Original([*python(behind, variables), str(INSIDE / "tests.py")])
+    return examination.Examiner([*python(behind, variables), str(INSIDE / "tests.py")])
 
 
 class SandboxedKernelManager(AsyncKernelManager):

@@ -644,7 +644,7 @@ def angular_loss(W, a, k):
     return b @ (np.sin(angle) + (np.pi - angle) * np.cos(angle)) @ b / (2.0 * np.pi)
 
 
-@pytest.mark.parametrize("k", RUN_AGAIN[1:5])
+@pytest.mark.parametrize("k", RUN_AGAIN[1:5])  # 8, 10, 12, 20
 def test_no_move_lowers_a_committed_relu_minimum(k):
     """Ends with dead neurons, and others, of a random sample. Witness: another formula of the loss.
 

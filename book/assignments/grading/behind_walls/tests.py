@@ -3,7 +3,7 @@
 python -P tests.py 7
 
 It imports what tests need and waits at its socket, here number 7, until its standard input ends. For each connection it
-is copied; what a copy does is told by lines of JSON:
+is copied, and the copy gets an empty folder of its own; what it does is told by lines of JSON:
 
     {"limits": {...}, "prepare": [cells]}   run the cells of the problem set as they are solved in the source
     {"test": code, "names": [...]}          run a test in which these names are those of the student
@@ -20,6 +20,7 @@ import select
 import signal
 import socket
 import sys
+import tempfile
 import traceback
 import warnings
 from pathlib import Path
@@ -46,26 +47,29 @@ class Stopped(BaseException):
 
 def serve(listening):
     """Start a copy for each connection, and end those that somebody asks to be ended; all of them with our input."""
-    copies = set()
+    copies = {}  # {number: folder}; none has ended without our waiting for it, so no number is of two
     while listening in select.select([listening, 0], [], [])[0]:
         connection, _ = listening.accept()
         with connection, connection.makefile(encoding="utf-8") as questions:
             task = json.loads(questions.readline() or "{}")
-            if (number := task.get("end")) in copies:  # so nobody else has this number yet
+            if (number := task.get("end")) in copies:
                 os.kill(number, signal.SIGKILL)
                 os.waitpid(number, 0)
-                copies.remove(number)
+                copies.pop(number).cleanup()
             elif "prepare" in task:
-                if copy := os.fork():
-                    copies.add(copy)
+                folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+                if number := os.fork():
+                    copies[number] = folder
                 else:
                     try:
                         listening.close()
+                        os.chdir(folder.name)
+                        tempfile.tempdir = os.environ["TMPDIR"] = os.environ["HOME"] = folder.name
                         run(task, questions, connection.makefile("w", encoding="utf-8"))
                     finally:
                         os._exit(0)
-    for copy in copies:
-        os.kill(copy, signal.SIGKILL)
+    for number in copies:
+        os.kill(number, signal.SIGKILL)
 
 
 def run(task, questions, answers):
