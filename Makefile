@@ -91,7 +91,7 @@ chapters: .venv/.installed  ## run every chapter again and compare it with its s
 	$(BIN)/python -m pytest $(NBVAL) $(NOTEBOOKS)
 
 # Another name in SETTINGS, for example  make portable SETTINGS=farthest ; `tools/portable.py --list` prints them.
-portable: .venv/.installed-tests  ## the tests of lib and the chapters as other processors compute (five minutes a setting)
+portable: .venv/.installed-tests  ## the tests of lib and the chapters as other processors compute (a quarter of an hour a setting)
 	$(BIN)/python tools/portable.py $(if $(SETTINGS),--settings $(SETTINGS))
 
 lite: export WITH_LITE := 1
