@@ -184,8 +184,11 @@ class NDF:
 
 
 @functools.singledispatch
-def integrator_for(L, W, a, rtol):
-    """The NDF that takes the steps of a flow of L; for a loss with compiled steps, its own."""
+def integrator_for(L, W, a, rtol, compiled=True):
+    """The NDF that takes the steps of a flow of L; lib.fast registers those with compiled steps.
+
+    compiled: may they be?
+    """
     return NDF(L, W, a, rtol)
 
 

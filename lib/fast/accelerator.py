@@ -15,6 +15,7 @@ import tempfile
 import warnings
 
 from lib import kernels
+from lib.descent.ndf import NDF, integrator_for
 from lib.loss import PopulationLoss
 
 # What a process of its own runs; it fails where no folder keeps the code, for then every process
@@ -102,6 +103,16 @@ def loss(teacher, kernel, compiled=True):
     if compiled and kernel is kernels.erf and (CompiledLoss := _compiled_loss()):
         return CompiledLoss(teacher)
     return PopulationLoss(teacher, kernel)
+
+
+@integrator_for.register
+def _(L: PopulationLoss, W, a, rtol, compiled=True):
+    # What derives from PopulationLoss may compute anything.
+    if compiled and type(L) is PopulationLoss and L.kernel is kernels.erf:
+        twin = loss(L.teacher, L.kernel)
+        if type(twin) is not PopulationLoss:
+            return integrator_for(twin, W, a, rtol)
+    return NDF(L, W, a, rtol)
 
 
 @functools.cache

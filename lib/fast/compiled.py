@@ -137,8 +137,8 @@ class CompiledNDF(NDF):
 
 
 @integrator_for.register
-def _(L: CompiledLoss, W, a, rtol):
-    return (CompiledNDF if L._short_teacher else NDF)(L, W, a, rtol)
+def _(L: CompiledLoss, W, a, rtol, compiled=True):
+    return (CompiledNDF if compiled and L._short_teacher else NDF)(L, W, a, rtol)
 
 
 # Two views of one array are made here and not in compiled code: numba is slow to compile `reshape`.

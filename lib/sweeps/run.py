@@ -210,7 +210,9 @@ def certified_flow(n, seed, common, compiled=True):
     start = common.start(np.random.default_rng([common.k, n, seed]), n)
     gradient_tol = common.gradient_tol
     while True:
-        flow = gradient_flow(L, start, rtol=common.rtol, gradient_tol=gradient_tol, progress=False)
+        flow = gradient_flow(
+            L, start, rtol=common.rtol, gradient_tol=gradient_tol, progress=False, compiled=compiled
+        )
         if flow.status == "interrupted":  # by Ctrl-C in this very process: no end, and no row
             raise KeyboardInterrupt
         certificate = certify(L, flow.student)

@@ -87,7 +87,7 @@ def rescue_slope(k):
 """,
     ),
     "training": Target(
-        cell="training-signs-answer",
+        cell="training-pairs-answer",
         function="pairs_needed",
         tests=("training-pairs",),
         visible=[(1.0, 0.05, 0.9)],

@@ -216,6 +216,7 @@ def test_a_hostile_notebook_does_nothing_in_the_browser_of_who_marks_it(tmp_path
     kinds = {kind for cell in stored["cells"] for output in cell.get("outputs", []) for kind in output.get("data", {})}
     assert kinds <= {"text/plain", "image/png"} and set(stored["metadata"]) == {"kernelspec"}
     del notebook.cells[-1]
+    (graded["control"] / "small.ipynb").chmod(0o600)  # nbgrader stores it read-only
     nbformat.write(notebook, graded["control"] / "small.ipynb")
     addresses = {}
     script = f"""

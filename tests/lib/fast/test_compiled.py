@@ -177,15 +177,35 @@ def test_flows_and_certificates_are_those_of_numpy(teacher):
     for seed in range(3):
         student = glorot(np.random.default_rng(seed), 8, 13)
         assert type(integrator_for(compiled.CompiledLoss(teacher), student.W, student.a, 1e-5)) is compiled.CompiledNDF
-        ends = []
-        for L in (PopulationLoss(teacher, kernels.erf), compiled.CompiledLoss(teacher)):
-            flow = gradient_flow(L, student)
+        plain_loss, ends = PopulationLoss(teacher, kernels.erf), []
+        for L, flow in (
+            (plain_loss, gradient_flow(plain_loss, student, compiled=False)),
+            (compiled.CompiledLoss(teacher), gradient_flow(plain_loss, student)),
+        ):
             ends.append((flow, certify(L, flow.student)))
         (plain, witness), (fast, certificate) = ends
         assert abs(fast.losses[-1] - plain.losses[-1]) < 1e-10
         assert certificate.kind == witness.kind == "strict minimum"
         np.testing.assert_allclose(certificate.student.ravel(), witness.student.ravel(), atol=1e-7)
         np.testing.assert_allclose(certificate.smallest_eigenvalue, witness.smallest_eigenvalue, rtol=1e-6)
+
+
+def test_a_flow_takes_compiled_steps_where_it_may():
+    """Under erf alone, not where it is told not to, and not for a loss that somebody has changed."""
+
+    class Changed(PopulationLoss):
+        pass
+
+    teacher, student = Network.orthonormal(3), glorot(np.random.default_rng(0), 2, 3)
+    for L, may, taken in [
+        (PopulationLoss(teacher, kernels.erf), True, compiled.CompiledNDF),
+        (PopulationLoss(teacher, kernels.erf), False, NDF),
+        (compiled.CompiledLoss(teacher), True, compiled.CompiledNDF),
+        (compiled.CompiledLoss(teacher), False, NDF),
+        (PopulationLoss(teacher, kernels.tanh), True, NDF),
+        (Changed(teacher, kernels.erf), True, NDF),
+    ]:
+        assert type(integrator_for(L, student.W, student.a, 1e-5, may)) is taken, (L, may)
 
 
 def test_only_erf_is_compiled():

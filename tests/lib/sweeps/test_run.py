@@ -387,7 +387,7 @@ def test_flows_that_stop_beside_a_saddle_are_run_on(monkeypatch, certificate, st
     start = common.start(np.random.default_rng([2, 1, 7]), 1)
     flow = gradient_flow(RELU, start, max_steps=0)._replace(status=status)
 
-    def stopped(L, student, rtol, gradient_tol, progress):
+    def stopped(L, student, rtol, gradient_tol, progress, compiled):
         assert student == start and rtol == 1e-5 and not progress
         asked.append(gradient_tol)
         return flow
