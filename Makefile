@@ -76,11 +76,11 @@ pdf: .venv/.installed  ## build the book as one PDF, with the TeX of the machine
 	cd _build/latex && latexmk -xelatex -interaction=nonstopmode -halt-on-error -quiet copy-or-average.tex
 	@echo "The PDF is built: $(CURDIR)/_build/latex/copy-or-average.pdf"
 
-test: .venv/.installed-tests  ## lint, tests, and every chapter run again and compared with its stored outputs
+test: .venv/.compiled  ## lint, tests, and every chapter run again and compared with its stored outputs
 	@$(call timed,$(BIN)/ruff check . && $(TESTS) -m "not other and not browser and not long")
 	@echo "Left out is what needs a browser, and other long tests ($(OTHER)): make test-all"
 
-test-all: .venv/.installed-tests  ## the same, the pages in a browser, and the long tests that `make test` leaves out
+test-all: .venv/.compiled  ## the same, the pages in a browser, and the long tests that `make test` leaves out
 	@$(call timed,$(BIN)/ruff check . && $(TESTS))
 
 # The copies are the reader's: `git status` stays clean whatever is run, changed and saved there.
@@ -131,7 +131,7 @@ grade: .venv/.installed-assignments  ## grade what was collected, or the folder 
 export: .venv/.installed-assignments  ## write marks and feedback for the import of Moodle or Canvas
 	$(BIN)/python "$(COURSE)/export.py"
 
-classroom: .venv/.installed-tests  ## grade a simulated class that hands in everything from right answers to attacks
+classroom: .venv/.compiled  ## grade a simulated class that hands in everything from right answers to attacks
 	$(BIN)/python -m pytest tests/classroom/problem_sets.py tests/classroom/classroom.py \
 		tests/classroom/test_attacks.py tests/classroom/test_opening.py
 
@@ -202,6 +202,12 @@ clean:  ## remove the built book and the environment
 
 .venv/.installed-tests: tests/requirements.txt tools/lite-requirements.txt .venv/.installed-assignments
 	$(call install,testing,-r tests/requirements.txt $(CONSTRAINTS))
+	@touch $@
+
+# Otherwise the first processes that need it would each compile it.
+.venv/.compiled: lib/fast/compiled_kernels.py lib/fast/compiled.py .venv/.installed-tests
+	@echo "Compiling the gradient flow for the tests: half a minute ..."
+	@$(BIN)/python -c "from lib.fast import accelerator; accelerator.compile_apart()"
 	@touch $@
 
 .venv/.installed-lite: tools/lite-requirements.txt .venv/.installed
