@@ -101,3 +101,15 @@ def test_a_source_that_was_changed_stops_the_variant_with_a_sentence():
         cell.source = re.sub("energy", "Energy", cell.source)
     with pytest.raises(SystemExit, match="no answer of optimum"):
         variants.variant(stored, "relu", "a class")
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_what_is_wrong_with_one_answer_costs_no_other(name):
+    """A cell that does not run gives nothing: of the functions that tests call, each has a cell of its own."""
+    cells = [cell for cell in source(name).cells if cell.cell_type == "code"]
+    called = {word for cell in cells if is_test(cell) for word in re.findall(r"(\w+)\(", cell.source)}
+    answers = [cell for cell in cells if cell.metadata.get("nbgrader", {}).get("solution") and not is_test(cell)]
+    for cell in answers:
+        given = re.findall(r"^def (\w+)", cell.source, re.MULTILINE)
+        assert len(called.intersection(given)) <= 1, (grade_id(cell), given)
+    assert any(re.findall(r"^def (\w+)", cell.source, re.MULTILINE) for cell in answers)
