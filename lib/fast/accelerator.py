@@ -90,8 +90,8 @@ def loss(teacher, kernel, compiled=True):
     Returns
     -------
     PopulationLoss
-        Compiled, it gives the same numbers to 1e-12, and flows with it are several times faster.
-        Without numba it is of NumPy; so it is where numba does not work, after a RuntimeWarning.
+        Compiled, it gives the same numbers to 1e-12, several times faster. Without numba it is of
+        NumPy; so it is where numba does not work, after a RuntimeWarning.
 
     Examples
     --------
