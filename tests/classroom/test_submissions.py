@@ -602,17 +602,27 @@ def test_student_versions_are_made_again_only_when_something_has_changed(course,
 
 
 def test_the_tests_of_a_class_run_in_copies_of_one_process(monkeypatch, tmp_path):
-    """Every submission is told where it listens, and it has ended when all are graded."""
-    told, running = [], []
+    """Every submission is told where it listens, and it has ended when all are graded.
+
+    By then the gradebook knows all students: of two sets of one student, at a time, one would fail to enter them.
+    """
+    told, running, entered = [], [], []
 
     def examiner(no_sandbox):
         running.append(sandbox.examiner(no_sandbox))
         return running[-1]
 
     def grade(student, name, found, options):
-        told.append((options, running[-1].running.poll()))
+        told.append((options, running[-1].running.poll(), sorted(entered)))
 
-    found = {("a", "small"): None, ("b", "small"): None}
+    @contextlib.contextmanager
+    def gradebook(address):
+        yield SimpleNamespace(update_or_create_student=entered.append)
+
+    found = {(student, "small"): SimpleNamespace(notebook=tmp_path / student) for student in "ab"}
+    found["nothing", "small"] = SimpleNamespace(notebook=None)
+    monkeypatch.setattr(whole_class, "COURSE", tmp_path)
+    written(tmp_path / "source" / "small" / "small.ipynb")
     for module, function in [("versions", "release_changed"), ("by_hand", "marked"), ("by_hand", "confirm")]:
         monkeypatch.setattr(getattr(whole_class, module), function, lambda given: None)
     monkeypatch.setattr(whole_class, "wanted", lambda found_in, student, name: found)
@@ -620,9 +630,10 @@ def test_the_tests_of_a_class_run_in_copies_of_one_process(monkeypatch, tmp_path
     monkeypatch.setattr(whole_class.table, "write_table", lambda records: 2)
     monkeypatch.setattr(whole_class.feedback, "write_feedback", lambda workers: 0)
     monkeypatch.setattr(whole_class, "examiner", examiner)
+    monkeypatch.setattr(whole_class, "Gradebook", gradebook)
     monkeypatch.setattr(whole_class.grader, "grade", grade)
     whole_class.grade(tmp_path, 2, no_sandbox=True)
     (process,) = running
     options = ["--SandboxedExecute.no_sandbox=True", f"--SandboxedExecute.examiner={process.address}"]
-    assert told == 2 * [(options, None)]
+    assert told == 3 * [(options, None, ["a", "b"])]
     assert process.running.poll() is not None and not Path(process.address).exists()
