@@ -76,11 +76,11 @@ pdf: .venv/.installed  ## build the book as one PDF, with the TeX of the machine
 	cd _build/latex && latexmk -xelatex -interaction=nonstopmode -halt-on-error -quiet copy-or-average.tex
 	@echo "The PDF is built: $(CURDIR)/_build/latex/copy-or-average.pdf"
 
-test: .venv/.compiled  ## lint, tests, and every chapter run again and compared with its stored outputs
+test: .venv/.compiled-flows  ## lint, tests, and every chapter run again and compared with its stored outputs
 	@$(call timed,$(BIN)/ruff check . && $(TESTS) -m "not other and not browser and not long")
 	@echo "Left out is what needs a browser, and other long tests ($(OTHER)): make test-all"
 
-test-all: .venv/.compiled  ## the same, the pages in a browser, and the long tests that `make test` leaves out
+test-all: .venv/.compiled-flows  ## the same, the pages in a browser, and the long tests that `make test` leaves out
 	@$(call timed,$(BIN)/ruff check . && $(TESTS))
 
 # The copies are the reader's: `git status` stays clean whatever is run, changed and saved there.
@@ -91,7 +91,7 @@ chapters: .venv/.installed  ## run every chapter again and compare it with its s
 	$(BIN)/python -m pytest $(NBVAL) $(NOTEBOOKS)
 
 # Another name in SETTINGS, for example  make portable SETTINGS=farthest ; `tools/portable.py --list` prints them.
-portable: .venv/.installed-tests  ## the tests of lib and the chapters as other processors compute (a quarter of an hour a setting)
+portable: .venv/.compiled-flows  ## the tests of lib and the chapters as other processors compute (a quarter of an hour a setting)
 	$(BIN)/python tools/portable.py $(if $(SETTINGS),--settings $(SETTINGS))
 
 lite: export WITH_LITE := 1
@@ -131,7 +131,7 @@ grade: .venv/.installed-assignments  ## grade what was collected, or the folder 
 export: .venv/.installed-assignments  ## write marks and feedback for the import of Moodle or Canvas
 	$(BIN)/python "$(COURSE)/export.py"
 
-classroom: .venv/.compiled  ## grade a simulated class that hands in everything from right answers to attacks
+classroom: .venv/.compiled-flows  ## grade a simulated class that hands in everything from right answers to attacks
 	$(BIN)/python -m pytest tests/classroom/problem_sets.py tests/classroom/classroom.py \
 		tests/classroom/test_attacks.py tests/classroom/test_opening.py
 
@@ -205,8 +205,8 @@ clean:  ## remove the built book and the environment
 	@touch $@
 
 # Otherwise the first processes that need it would each compile it.
-.venv/.compiled: lib/fast/compiled_kernels.py lib/fast/compiled.py .venv/.installed-tests
-	@echo "Compiling the gradient flow for the tests: half a minute ..."
+.venv/.compiled-flows: lib/fast/compiled_kernels.py lib/fast/compiled.py .venv/.installed-tests
+	@echo "Compiling the gradient flow for the tests: up to half a minute ..."
 	@$(BIN)/python -c "from lib.fast import accelerator; accelerator.compile_apart()"
 	@touch $@
 

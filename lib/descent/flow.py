@@ -165,9 +165,9 @@ def gradient_flow(
     progress : bool
         Whether a terminal shows how far a flow has come that takes longer than two seconds.
     compiled : bool
-        Whether steps under erf may be compiled. They are, where numba is installed: the same to
-        rounding, up to ten times faster. Loading them takes a second, and compiling them half a
-        minute, the first time after an installation.
+        Whether steps under erf may be compiled. They are, where numba is installed, and whole flows
+        are several times faster. Compiling takes up to half a minute, the first time after an
+        installation, and loading what was compiled about a second in each process.
 
     Returns
     -------

@@ -38,7 +38,7 @@ def compile_apart():
     -------
     bool
         False where numba is installed and does not work, after a RuntimeWarning that says why:
-        then ``compiled=False`` is for `fast.accelerator.loss`.
+        then ``compiled=False`` is for `fast.accelerator.loss` and `gradient_flow`.
 
     Examples
     --------
@@ -108,10 +108,9 @@ def loss(teacher, kernel, compiled=True):
 @integrator_for.register
 def _(L: PopulationLoss, W, a, rtol, compiled=True):
     # What derives from PopulationLoss may compute anything.
-    if compiled and type(L) is PopulationLoss and L.kernel is kernels.erf:
-        twin = loss(L.teacher, L.kernel)
-        if type(twin) is not PopulationLoss:
-            return integrator_for(twin, W, a, rtol)
+    plain = type(L) is PopulationLoss and L.kernel is kernels.erf
+    if compiled and plain and (CompiledLoss := _compiled_loss()):
+        return integrator_for(CompiledLoss(L.teacher), W, a, rtol)
     return NDF(L, W, a, rtol)
 
 

@@ -5,7 +5,7 @@
 is a PopulationLoss and behaves like one to 1e-12 (tests/lib/fast/test_compiled.py). What makes it
 fast: no temporary arrays, symmetric pairs are computed once, teachers that are unit vectors cost no
 matrix product, and a step of a flow is one call. This module and compiled_kernels.py are the only
-ones that need numba (`pip install -e ".[fast]"`); the compiler takes some ten seconds the first
+ones that need numba (`pip install -e ".[fast]"`); the compiler takes up to half a minute the first
 time and keeps its work on disk, beside this file or where NUMBA_CACHE_DIR says. accelerator.py does
 without where it fails.
 """

@@ -34,7 +34,7 @@ from traitlets import Bool, Integer, Unicode
 
 import lib
 
-from . import compiled, examination, harmless, variants
+from . import compiled_flows, examination, harmless, variants
 from .behind_walls.answers import KIND as ANSWER
 from .repair import STOPPED, grade_id, is_test
 from .room import short_folder
@@ -78,7 +78,7 @@ def walls(folder=None, more=()):
     command += ["--cap-drop", "ALL", "--clearenv", "--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]
     command += ["--dev", "/dev", "--size", str(2**26), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
     command += ["--size", str(2**28), "--tmpfs", "/tmp"]
-    ours = [str(path) for path in (library, data, INSIDE, compiled.folder()) if path]
+    ours = [str(path) for path in (library, data, INSIDE, compiled_flows.folder()) if path]
     for path in [*SYSTEM, *readable, *ours, *more]:
         command += ["--ro-bind-try", path, path]
     if folder:
@@ -99,8 +99,8 @@ def environment(home):
 def python(behind, variables):
     """The command that starts Python with these variables alone, `behind` walls if there are some."""
     if behind:
-        if compiled.folder():  # numba reads only where it can write: a copy, see behind_walls
-            variables = variables | {"COMPILED": str(compiled.folder()), "NUMBA_CACHE_DIR": "/tmp/.numba"}
+        if known := compiled_flows.folder():
+            variables = variables | {"COMPILED_FLOWS": str(known), "NUMBA_CACHE_DIR": f"{variables['HOME']}/.numba"}
         start = behind + [word for item in variables.items() for word in ("--setenv", *item)]
     else:
         start = ["env", "-i", *(f"{name}={value}" for name, value in variables.items())]

@@ -190,8 +190,15 @@ def test_flows_and_certificates_are_those_of_numpy(teacher):
         np.testing.assert_allclose(certificate.smallest_eigenvalue, witness.smallest_eigenvalue, rtol=1e-6)
 
 
-def test_a_flow_takes_compiled_steps_where_it_may():
+def test_a_flow_takes_compiled_steps_where_it_may(monkeypatch):
     """Under erf alone, not where it is told not to, and not for a loss that somebody has changed."""
+    steps = []
+
+    def step(self, *limits):
+        steps.append(self)
+        return NDF.step(self, *limits)
+
+    monkeypatch.setattr(compiled.CompiledNDF, "step", step, raising=False)
 
     class Changed(PopulationLoss):
         pass
@@ -206,6 +213,9 @@ def test_a_flow_takes_compiled_steps_where_it_may():
         (Changed(teacher, kernels.erf), True, NDF),
     ]:
         assert type(integrator_for(L, student.W, student.a, 1e-5, may)) is taken, (L, may)
+        del steps[:]
+        flow = gradient_flow(L, student, compiled=may, max_steps=3)
+        assert flow.counts.steps == 3 and len(steps) == 3 * (taken is compiled.CompiledNDF), (L, may)
 
 
 def test_only_erf_is_compiled():

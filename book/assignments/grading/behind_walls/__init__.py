@@ -36,10 +36,10 @@ def lower_limits(given):
         resource.setrlimit(getattr(resource, name), (limit, limit))
 
 
-def fetch_compiled():
-    """Copy what numba has compiled of `lib` to where it looks for it: it reads nothing that it could not write."""
-    if "COMPILED" in os.environ:
-        shutil.copytree(os.environ["COMPILED"], os.environ["NUMBA_CACHE_DIR"])
+def fetch_compiled_flows():
+    """Copy what numba has compiled of `lib` to where it looks for it; it reads only in folders where it can write."""
+    if "COMPILED_FLOWS" in os.environ:
+        shutil.copytree(os.environ["COMPILED_FLOWS"], os.environ["NUMBA_CACHE_DIR"])
 
 
 def refuse_calls():

@@ -28,7 +28,7 @@ from pathlib import Path
 import matplotlib.pyplot  # noqa: F401
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from behind_walls import fetch_compiled, lower_limits, plain  # noqa: E402
+from behind_walls import fetch_compiled_flows, lower_limits, plain  # noqa: E402
 
 LONGEST_ERROR = 10_000
 
@@ -143,5 +143,5 @@ def verdict(task, solved, asked, fetched):
 
 
 if __name__ == "__main__":
-    fetch_compiled()
+    fetch_compiled_flows()
     serve(socket.socket(fileno=int(sys.argv[1])))

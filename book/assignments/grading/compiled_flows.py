@@ -4,11 +4,11 @@ It lies in the environment of Python that grades. A name of its own has all that
 version, Python or processor, or other sources.
 """
 
-import atexit
 import functools
 import hashlib
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -32,32 +32,40 @@ compiled.prepare()
 
 @functools.cache
 def folder():
-    """The folder for `NUMBA_CACHE_DIR`, filled the first time; None where numba is missing or does not work."""
+    """The folder to copy to where `NUMBA_CACHE_DIR` says; None where numba is missing or does not work."""
     try:
         parts = [sys.version, version("numba")]
     except PackageNotFoundError:
         return None
     sources = sorted((Path(lib.__file__).parent / "fast").glob("*.py"))
     parts += [f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in sources]
-    digest = hashlib.sha256("\n".join([*parts, *processor()]).encode()).hexdigest()[:16]
-    ready = Path(sys.prefix, "compiled", digest)
+    ready = kept_in() / hashlib.sha256("\n".join([*parts, *processor()]).encode()).hexdigest()[:16]
     if ready.is_dir():
         return ready
-    try:
-        ready.parent.mkdir(parents=True, exist_ok=True)
-        making = tempfile.mkdtemp(prefix="making-", dir=ready.parent)
-    except OSError:  # the environment is of somebody else, or the disk full
-        ready, making = None, tempfile.mkdtemp(prefix="compiled-")
-    atexit.register(shutil.rmtree, making, ignore_errors=True)
-    print("Compiling the gradient flow: half a minute, the first time ...", file=sys.stderr, flush=True)
+    print("Compiling the gradient flow, once: up to half a minute ...", file=sys.stderr, flush=True)
+    making = tempfile.mkdtemp(prefix="making-", dir=ready.parent)
     environment = {**os.environ, "NUMBA_CACHE_DIR": making}
-    if subprocess.run([sys.executable, "-P", "-c", PREPARE], env=environment, capture_output=True).returncode:
-        return None
-    if ready is None:
-        return Path(making)
-    with suppress(OSError):  # somebody else was faster
-        os.rename(making, ready)
-    return ready
+    ran = subprocess.run([sys.executable, "-P", "-c", PREPARE], env=environment, capture_output=True)
+    if ran.returncode == 0:
+        with suppress(OSError):  # somebody else was faster
+            os.rename(making, ready)
+    shutil.rmtree(making, ignore_errors=True)
+    return ready if ready.is_dir() else None
+
+
+def kept_in():
+    """A folder in the environment of Python; where that is of somebody else, in the room of this run, for it alone."""
+    place = Path(sys.prefix, "share", "copy-average-book", "compiled")
+    with suppress(OSError):
+        place.mkdir(parents=True, exist_ok=True)
+    if os.access(place, os.W_OK):
+        return place
+    place = Path(tempfile.gettempdir(), f"compiled-{os.getuid()}")
+    place.mkdir(mode=0o700, exist_ok=True)
+    about = place.lstat()
+    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o077:
+        raise PermissionError(f"{place} is not a folder of yours alone: remove it")
+    return place
 
 
 def processor():

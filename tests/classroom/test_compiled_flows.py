@@ -1,6 +1,5 @@
 """What numba has compiled of lib reaches the sandboxes, in which nothing is compiled."""
 
-import os
 import subprocess
 import sys
 
@@ -10,7 +9,7 @@ from small_course import ASSIGNMENTS, WALLS
 pytest.importorskip("nbgrader", reason="book/assignments/requirements.txt is not installed")
 pytest.importorskip("numba", reason="numba is not installed")
 sys.path.insert(0, str(ASSIGNMENTS))
-from grading import compiled, sandbox  # noqa: E402
+from grading import compiled_flows, sandbox  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -18,7 +17,7 @@ A_FLOW = """
 import sys
 sys.path.insert(0, {behind!r})
 import behind_walls
-behind_walls.fetch_compiled()
+behind_walls.fetch_compiled_flows()
 import numpy as np
 from lib import Network, PopulationLoss, glorot, gradient_flow, kernels
 from lib.fast import compiled_kernels
@@ -39,36 +38,41 @@ def test_behind_walls_a_flow_is_loaded_and_not_compiled(tmp_path):
 
 
 def test_it_is_compiled_once(tmp_path, monkeypatch):
-    """And again for other sources; without numba, or where it does not work, there is none."""
-    calls = []
+    """And again for another version; without numba, or where it does not work, there is none, and nothing is left."""
+    calls, broken, folder = [], False, compiled_flows.folder.__wrapped__
 
     def run(command, **settings):
         calls.append(settings["env"]["NUMBA_CACHE_DIR"])
         return subprocess.CompletedProcess(command, int(broken))
 
-    monkeypatch.setattr(compiled.subprocess, "run", run)
-    monkeypatch.setattr(compiled.sys, "prefix", str(tmp_path))
-    folder, broken = compiled.folder.__wrapped__, False
+    def missing(name):
+        raise compiled_flows.PackageNotFoundError(name)
+
+    monkeypatch.setattr(compiled_flows.subprocess, "run", run)
+    monkeypatch.setattr(compiled_flows.sys, "prefix", str(tmp_path))
     first = folder()
-    assert folder() == first and first.parent == tmp_path / "compiled" and len(calls) == 1
-    monkeypatch.setattr(compiled, "version", lambda name: "0.0")
+    assert first.is_dir() and tmp_path in first.parents and folder() == first and len(calls) == 1
+    monkeypatch.setattr(compiled_flows, "version", lambda name: "0.0")
     second = folder()
     assert second != first and second.is_dir() and len(calls) == 2
-    monkeypatch.setattr(compiled, "processor", lambda: ["another"])
+    monkeypatch.setattr(compiled_flows, "processor", lambda: ["another"])
     broken = True
     assert folder() is None and len(calls) == 3
-
-    def missing(name):
-        raise compiled.PackageNotFoundError(name)
-
-    monkeypatch.setattr(compiled, "version", missing)
+    monkeypatch.setattr(compiled_flows, "version", missing)
     assert folder() is None and len(calls) == 3
+    assert {path.name for path in first.parent.iterdir()} == {first.name, second.name}
 
 
-def test_where_the_environment_cannot_be_written_it_is_compiled_for_this_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(compiled.subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 0))
-    (tmp_path / "compiled").write_text("in the way")
-    monkeypatch.setattr(compiled.sys, "prefix", str(tmp_path))
-    found = compiled.folder.__wrapped__()
-    assert found.is_dir() and tmp_path not in found.parents
-    os.rmdir(found)
+def test_where_the_environment_is_of_somebody_else_a_run_compiles_once_too(tmp_path, monkeypatch):
+    """In a folder that all its processes find, and that nobody else can have filled."""
+    room = tmp_path / "room"
+    room.mkdir()
+    (tmp_path / "share").write_text("in the way")
+    monkeypatch.setattr(compiled_flows.sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(compiled_flows.tempfile, "tempdir", str(room))
+    monkeypatch.setattr(compiled_flows.subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 0))
+    found = compiled_flows.folder.__wrapped__()
+    assert room in found.parents and compiled_flows.folder.__wrapped__() == found
+    found.parent.chmod(0o777)
+    with pytest.raises(PermissionError, match="yours alone"):
+        compiled_flows.folder.__wrapped__()
