@@ -67,7 +67,7 @@ slides.forEach(slide => grown.observe(slide.querySelector(".inside")));
 addEventListener("beforeprint", () => slides.forEach(slide => { slide.classList.add("shown"); fit(slide); }));
 addEventListener("afterprint", () => show(at));
 addEventListener("load", async () => {
-  if (window.MathJax) await MathJax.startup.promise;
+  await window.MathJax?.startup?.promise;
   show((parseInt(location.hash.slice(1)) || 1) - 1);
   document.body.dataset.ready = "yes";
 });

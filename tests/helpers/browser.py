@@ -27,6 +27,7 @@ AT_REST = """document.addEventListener("DOMContentLoaded", () => {
   style.textContent = "*, *::before, *::after { transition: none !important; animation: none !important }";
   document.head.append(style);
 })"""
+FORMULAS_SET = "() => window.MathJax?.startup?.promise?.then(() => true)"
 PATIENCE = 120_000  # milliseconds: a machine that does other things too is no reason to fail
 
 MARKS = [
@@ -67,7 +68,7 @@ def opened(context, address, scripts=True):
     page.on("console", lambda message: page.errors.append(message.text) if message.type == "error" else None)
     page.goto(address, wait_until="load")
     if scripts and page.locator("script[src*=mathjax]").count():
-        page.evaluate("MathJax.startup.promise")
+        page.wait_for_function(FORMULAS_SET)  # also in the page to which the one at the address sends its reader
     return page
 
 
