@@ -12,7 +12,7 @@
     static title = "Copy or average? Both students for each number n of student neurons";
     static caption =
       "Top: the two students, and one training run. Curves: the loss of each student, in percent above a bound that no student can beat. Bands: where each of them is a minimum. " +
-      "Bottom row: where the stored flows ended for each n, at copy-average (orange), at perturbed copies (blue) or elsewhere (grey). The frame marks the n that is drawn; click another one.";
+      "Bottom row: where the stored flows ended for each n, at copy-average (orange), at perturbed copies (blue) or elsewhere (grey). The shaded column marks the n that is drawn; click another one.";
 
     build() {
       this.classList.add("live-tour");
@@ -166,6 +166,8 @@
       const { k, n } = this, at = FLOW_ENDS[k], step = at.widths[1] - at.widths[0], right = width - 8, left = 36;
       const curves = TwoAnswers.curves(k), highest = 1.6 * Math.max(...curves.copy), drawn = [];
       const x = scale(at.widths[0] - step / 2, at.widths.at(-1) + step / 2, left, right), y = scale(0, highest, 74, 6), inside = (value) => Math.min(right, Math.max(left, x(value)));
+      const top = 129, tall = 24, here = { x: x(n - step / 2), width: x(step) - x(0) };
+      drawn.push(make("rect", { ...here, y: 2, height: top - 2, class: "live-here-above" })); // a frame here would cross words
       for (const percent of ticks(highest, 3)) drawn.push(make("text", { x: left - 5, y: y(percent) + 4, "text-anchor": "end" }, `${percent}%`), make("line", { x1: left, x2: right, y1: y(percent), y2: y(percent), class: percent ? "live-rule" : "" }));
       drawn.push(make("text", { x: left + 4, y: 12 }, "loss above the bound"));
       for (const look of ["average", "copy"]) {
@@ -188,7 +190,6 @@
         make("text", { x: anchor === "start" ? left + 4 : right - 4, y: top + 11.5, "text-anchor": anchor }, name));
       bar("average", -1, at.copy_average_unstable, 80, "copy-average is a minimum", "start");
       bar("copy", at.perturbed_stable, k + 1, 97, "perturbed copies are a minimum", "end");
-      const top = 129, tall = 24;
       drawn.push(make("text", { x: left, y: 125 }, `where ${at.flows[0]} flows ended, for each n`));
       at.widths.forEach((each, i) => {
         const from = x(each - step / 2) + 0.5, wide = x(step) - x(0) - 1;
@@ -201,7 +202,7 @@
       });
       for (const each of k === 8 ? at.widths : ticks(at.widths.at(-1)).filter((tick) => tick >= 2)) drawn.push(make("text", { x: x(each), y: top + tall + 14, "text-anchor": "middle" }, String(each)));
       drawn.push(make("text", { x: left - 5, y: top + tall + 14, "text-anchor": "end" }, "n"));
-      drawn.push(make("rect", { x: x(n - step / 2), y: 2, width: x(step) - x(0), height: top + tall, class: "live-here" }));
+      drawn.push(make("rect", { ...here, y: top, height: tall, class: "live-here" }));
       this.map.setAttribute("aria-label", "For each n: the losses of both students above the bound, which of them is a minimum, and where the stored flows ended");
       this.toN = (pixel) => x.back(pixel);
       fill(this.map, width, top + tall + 18, drawn);
