@@ -159,24 +159,28 @@ class Table:
             self._held.close()
 
     def append(self, row):
-        """Add a row; it is on the disk when this returns, or the file is as it was."""
-        if self._path is not None:
-            line = line_of(row[name] for name in DTYPE.names).encode("utf-8")
-            try:
-                while line:  # a disk that is almost full takes a part
-                    line = line[self._file.write(line) :]
-                os.fsync(self._file.fileno())
-            except OSError as error:
+        """Add a row; it is on the disk when this returns, or table and file are as they were."""
+        run = _run(row)
+        if self._path is None:
+            self.rows[run] = row
+            return
+        line = line_of(row[name] for name in DTYPE.names).encode("utf-8")
+        end = os.fstat(self._file.fileno()).st_size
+        try:
+            while line:  # a disk that is almost full takes a part
+                line = line[self._file.write(line) :]
+            os.fsync(self._file.fileno())
+            self.rows[run] = row
+        except BaseException as error:  # Ctrl-C, too: what the table has is what the file has
+            if self.rows.get(run) is not row:
                 with contextlib.suppress(OSError):
-                    self._file.truncate(self._end)
-                cure = (
-                    "the rows before this one are kept, and the same call goes on with the others"
-                )
-                raise OSError(
-                    error.errno, f"{os.strerror(error.errno)} ({cure})", str(self._path)
-                ) from error
-            self._end = os.fstat(self._file.fileno()).st_size
-        self.rows[_run(row)] = row
+                    self._file.truncate(end)
+            if not isinstance(error, OSError):
+                raise
+            cure = "the rows before this one are kept, and the same call goes on with the others"
+            raise OSError(
+                error.errno, f"{os.strerror(error.errno)} ({cure})", str(self._path)
+            ) from error
 
     def array(self, runs):
         """The rows of the given (n, seed) as a structured array, sorted."""
@@ -208,12 +212,12 @@ class Table:
                 f"path must hold flows of the same settings {self._settings}, got "
                 f"{content.settings} in {self._path}"
             )
-        self.rows, self.again, self._end = content.rows, [], content.end
+        self.rows, self.again = content.rows, []
         if content.last is not None and _run(content.last) not in content.rows:
             self.again = [_run(content.last)]
         file = open(self._path, "ab", buffering=0)
-        if len(data) > self._end:
-            file.truncate(self._end)
+        if len(data) > content.end:
+            file.truncate(content.end)
         return file
 
 

@@ -226,7 +226,7 @@ if __name__ == "__main__":
     options = dict(stderr=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True)
     options["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
     process = subprocess.Popen(command, **options)
-    wait_for(lambda: path.exists() and path.read_text("utf-8").count("\n") > 5)
+    wait_for(lambda: path.exists() and path.read_text("utf-8").count("\n") > 6)  # the last may not have been counted
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     (line,) = said(errors)

@@ -285,10 +285,18 @@ def full(descriptor):
     raise OSError(28, "No space left on device")
 
 
-def test_a_row_that_the_disk_did_not_take_is_not_there(path, whole, monkeypatch):
+def interrupted(descriptor):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    "fsync, error, message",
+    [(full, OSError, "the same call goes on with the others.*table.csv"), (interrupted, KeyboardInterrupt, None)],
+)
+def test_a_row_that_the_disk_did_not_take_is_not_there(path, whole, monkeypatch, fsync, error, message):
     with Table(path, SETTINGS) as rows:
-        monkeypatch.setattr(table.os, "fsync", full)
-        with pytest.raises(OSError, match="the same call goes on with the others.*table.csv"):
+        monkeypatch.setattr(table.os, "fsync", fsync)
+        with pytest.raises(error, match=message):
             rows.append(row(9, 9))
         assert (9, 9) not in rows.rows and path.read_bytes() == whole
 
