@@ -408,7 +408,7 @@ def test_figure_and_picture_have_each_its_caption(look):
     )
     assert live.is_visible() and not picture.is_visible() and not still.is_visible()
     words = live.inner_text()
-    assert all(part in words for part in ("Curves:", "bound", "Bands:", "Bottom row:", "frame"))
+    assert all(part in words for part in ("Curves:", "bound", "Bands:", "Bottom row:", "shaded column"))
     page.emulate_media(media="print")
     assert picture.is_visible() and still.is_visible() and not live.is_visible()
     page = look(page_with("two-answers"), java_script_enabled=False)
