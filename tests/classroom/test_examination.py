@@ -288,6 +288,52 @@ def test_with_the_examiner_all_copies_end():
     busy.end()  # nobody is there any more
 
 
+def test_the_cells_run_once_for_all_copies_and_each_finds_what_they_wrote(examiner):
+    cells = ["import os", "open('x', 'w').write('1')", "where = os.getpid(), os.getcwd()"]
+    first, second = copy_of(examiner, *cells), copy_of(examiner, *cells)
+    for copy in (first, second):
+        assert verdict(copy, "assert open('x').read() == '1'\nopen('x', 'w').write('2')") == {}
+        assert verdict(copy, "assert os.getpid() != where[0] and os.getcwd() != where[1]") == {}
+    told = [verdict(copy, "_kind = where\nassert False")["kind"] for copy in (first, second)]
+    assert told[0] == told[1]
+    other = copy_of(examiner, *cells[:-1], "where = ''")
+    assert verdict(other, "assert open('x').read() == '1'") == {}
+    for copy in (first, second, other):
+        copy.end()
+
+
+def test_where_each_student_has_other_cells_their_process_ends_with_its_copy(examiner):
+    """As many are kept as are of use to a class with the same cells for all."""
+    with sandbox.examiner(no_sandbox=True) as fresh:
+        own = psutil.Process(fresh.running.pid)
+        copies = [copy_of(fresh, f"x = {number}") for number in range(11)]
+        for number, copy in enumerate(copies):
+            assert verdict(copy, f"assert x == {number}") == {}
+        assert len(own.children()) == 11
+        for copy in copies:
+            copy.end()
+        wait_for(lambda: len(own.children(recursive=True)) == 8)
+        again = [copy_of(fresh, "x = 3"), copy_of(fresh, "x = 10")]
+        assert verdict(again[0], "assert x == 3") == verdict(again[1], "assert x == 10") == {}
+        assert len(own.children()) == 9
+        processes = own.children(recursive=True)
+    for copy in again:
+        copy.end()
+    assert psutil.wait_procs(processes, timeout=5)[1] == []
+
+
+def test_cells_that_ended_their_process_run_again_for_the_next(examiner, tmp_path):
+    cells = ["import os, signal, pathlib", f"been = pathlib.Path({str(tmp_path / 'been')!r})"]
+    cells += ["if not been.exists():\n    been.touch()\n    os.kill(os.getpid(), signal.SIGKILL)"]
+    ended = copy_of(examiner, *cells)
+    with pytest.raises(RuntimeError, match="do not come to their end"):
+        verdict(ended, "")
+    ended.end()
+    again = copy_of(examiner, *cells)
+    assert verdict(again, "assert been.exists()") == {}
+    again.end()
+
+
 def test_a_process_of_the_tests_that_does_not_run_says_why(examiner):
     failing = copy_of(examiner, "x = 1", "what = is_this")
     with pytest.raises(RuntimeError, match="(?s)cells of the problem set do not run.*'is_this' is not defined"):

@@ -99,10 +99,11 @@ def uses(cell):
 
 
 class Examiner:
-    """A process that has imported what tests need, behind walls, and is copied for each submission.
+    """A process that has imported what tests need, behind walls; a copy of it runs the tests of a submission.
 
-    To import it takes longer than most tests. Of memory and files of tests the copies share nothing: what a test
-    leaves behind ends with its copy. `command` is all of the process but the number of the socket at which it is asked.
+    To import it takes longer than most tests, and so do the cells of the problem set, as solved in the source: they run
+    once for all submissions. Of memory and files of tests the copies share nothing: what a test leaves behind ends with
+    its copy. `command` is all of the process but the number of the socket at which it is asked.
     """
 
     def __init__(self, command):
