@@ -302,7 +302,26 @@ def test_the_cells_run_once_for_all_copies_and_each_finds_what_they_wrote(examin
         copy.end()
 
 
-def test_where_each_student_has_other_cells_their_process_ends_with_its_copy(examiner):
+def test_a_copy_finds_the_state_of_the_cells(examiner):
+    """Random numbers, limits, links that lead nowhere."""
+    cells = ["import os, random, resource\nrandom.seed(3)\nos.symlink('nowhere', 'x')"]
+    cells += ["assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)"]
+    for _ in range(2):
+        copy = copy_of(examiner, *cells)
+        assert verdict(copy, "assert random.random() == random.Random(3).random() and os.path.islink('x')") == {}
+        copy.end()
+
+
+def test_a_copy_that_ends_is_noticed_at_once_the_first_one_too(examiner):
+    first, second = copy_of(examiner, "import os"), copy_of(examiner, "import os")
+    begin = time.monotonic()
+    for copy in (first, second):
+        assert verdict(copy, "os._exit(1)", seconds=60) is None
+        copy.end()
+    assert time.monotonic() - begin < 30
+
+
+def test_where_each_student_has_other_cells_their_process_ends_with_its_copy():
     """As many are kept as are of use to a class with the same cells for all."""
     with sandbox.examiner(no_sandbox=True) as fresh:
         own = psutil.Process(fresh.running.pid)
@@ -310,28 +329,58 @@ def test_where_each_student_has_other_cells_their_process_ends_with_its_copy(exa
         for number, copy in enumerate(copies):
             assert verdict(copy, f"assert x == {number}") == {}
         assert len(own.children()) == 11
-        for copy in copies:
+        unasked = copy_of(fresh, "x = 11")
+        folders = Path(psutil.Process(copies[0].number).cwd()).parent
+        for copy in [*copies, unasked]:
             copy.end()
-        wait_for(lambda: len(own.children(recursive=True)) == 8)
+        wait_for(lambda: len(own.children(recursive=True)) == len(list(folders.iterdir())) == 8)
         again = [copy_of(fresh, "x = 3"), copy_of(fresh, "x = 10")]
         assert verdict(again[0], "assert x == 3") == verdict(again[1], "assert x == 10") == {}
         assert len(own.children()) == 9
         processes = own.children(recursive=True)
     for copy in again:
         copy.end()
-    assert psutil.wait_procs(processes, timeout=5)[1] == []
+    assert psutil.wait_procs(processes, timeout=5)[1] == [] and not folders.exists()
 
 
-def test_cells_that_ended_their_process_run_again_for_the_next(examiner, tmp_path):
-    cells = ["import os, signal, pathlib", f"been = pathlib.Path({str(tmp_path / 'been')!r})"]
-    cells += ["if not been.exists():\n    been.touch()\n    os.kill(os.getpid(), signal.SIGKILL)"]
-    ended = copy_of(examiner, *cells)
-    with pytest.raises(RuntimeError, match="do not come to their end"):
-        verdict(ended, "")
-    ended.end()
+@pytest.mark.parametrize("ending, said", [("os.kill(os.getpid(), 9)", "come to their end"), ("1 / 0", "division")])
+def test_cells_that_failed_run_again_for_the_next(examiner, tmp_path, ending, said):
+    cells = ["import os, pathlib", f"been = pathlib.Path({str(tmp_path / 'been')!r})"]
+    cells += [f"if not been.exists():\n    been.touch()\n    {ending}"]
+    failed = copy_of(examiner, *cells)
+    with pytest.raises(RuntimeError, match=said):
+        verdict(failed, "")
+    failed.end()
     again = copy_of(examiner, *cells)
     assert verdict(again, "assert been.exists()") == {}
     again.end()
+
+
+def test_cells_without_end_are_ended_and_nobody_else_waits_for_them(monkeypatch):
+    monkeypatch.setattr(examination, "PATIENCE", 5)
+    with sandbox.examiner(no_sandbox=True) as examiner:
+        own = psutil.Process(examiner.running.pid)
+        endless = copy_of(examiner, "while True: pass")
+        wait_for(own.children)
+        (process,) = own.children()
+        monkeypatch.undo()
+        for _ in range(60):  # more than a channel holds that nobody reads
+            copy = copy_of(examiner, "")
+            assert verdict(copy, "") == {}
+            copy.end()
+        with pytest.raises(RuntimeError, match="come to their end"):
+            verdict(endless, "")
+        process.wait(5)
+        endless.end()
+
+
+def test_with_the_process_of_their_cells_all_copies_end(examiner):
+    busy = copy_of(examiner, "x = 1")
+    assert verdict(busy, "while True: pass", seconds=1) is None
+    copy = psutil.Process(busy.number)
+    copy.parent().kill()
+    wait_for(lambda: not copy.is_running() or copy.status() == psutil.STATUS_ZOMBIE)
+    busy.end()
 
 
 def test_a_process_of_the_tests_that_does_not_run_says_why(examiner):

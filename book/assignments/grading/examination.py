@@ -146,7 +146,7 @@ class Copy:
             text = said.read_text("utf-8", "replace") if said.is_file() else ""
             raise RuntimeError(f"the process of the tests does not run: {text[-500:] or error}") from error
         self.waiting.register(self.connection, selectors.EVENT_READ)
-        self.say({"limits": limits, "prepare": cells})
+        self.say({"limits": limits, "seconds": PATIENCE, "prepare": cells})
 
     def say(self, message):
         with suppress(BrokenPipeError, ConnectionResetError):
@@ -176,7 +176,7 @@ class Copy:
             said = self.hear(time.monotonic() + PATIENCE) or {"failed": "they do not come to their end"}
             if "failed" in said:
                 raise RuntimeError(f"the cells of the problem set do not run: {said['failed'][-500:]}")
-            self.number = said["prepared"]
+            self.number, self.end_it = said["prepared"], {"end": said["end"]}
         deadline = time.monotonic() + seconds
         words = re.findall(r"\w+", test.code)
         self.say({"test": test.code, "names": [name for name in test.names if name in words]})
@@ -195,7 +195,7 @@ class Copy:
         self.connection.close()
         if self.number:
             with suppress(OSError), connected(self.address) as connection:
-                connection.sendall(json.dumps({"end": self.number}).encode() + b"\n")
+                connection.sendall(json.dumps(self.end_it).encode() + b"\n")
 
 
 def connected(address):

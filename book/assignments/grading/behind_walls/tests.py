@@ -5,20 +5,22 @@ python -P tests.py 7
 It imports what tests need and waits at its socket, here number 7, until its standard input ends. A connection is told
 what to do by lines of JSON:
 
-    {"limits": {...}, "prepare": [cells]}   run the cells of the problem set as they are solved in the source
-    {"test": code, "names": [...]}          run a test in which these names are those of the student
+    {"limits": {...}, "seconds": 120, "prepare": [cells]}   run the cells of the problem set as solved in the source
+    {"test": code, "names": [...]}                          run a test in which these names are those of the student
 
 The first time that cells are asked for, they run in a copy of it. For each connection that asks for these cells, that
-process is copied in turn: this copy runs the tests, in a folder of its own in which it finds what the cells wrote.
+process is copied in turn: this copy runs the tests, in a folder of its own in which it finds what the cells wrote. What
+they write elsewhere, and files that they leave open, the copies share.
 
-Its answers are lines of JSON too: {"prepared": its number} or {"failed": why}, {"verdict": ...}, and in between
-questions, {"call": name, "given": text} or {"fetch": name}, each of which is answered by {"answer": text}, or by
-{"stop": true}. A connection that begins with {"end": number} ends that copy.
+Its answers are lines of JSON too: {"prepared": its number, "end": what ends it} or {"failed": why}, {"verdict": ...},
+and in between questions, {"call": name, "given": text} or {"fetch": name}, each of which is answered by
+{"answer": text}, or by {"stop": true}. A connection that begins with {"end": what was said} ends that copy.
 """
 
 import json
 import linecache
 import os
+import random
 import select
 import shutil
 import signal
@@ -55,92 +57,122 @@ class Stopped(BaseException):
 def serve(listening):
     """Hand each connection on to a process in which its cells have run; all of them end with our input."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        processes, prepared = {}, {}  # their numbers by our ends of their channels; these ends by the cells
+        processes, prepared = {}, {}  # their numbers by our ends of their channels; these ends by limits and cells
         while True:
             ready = select.select([listening, 0, *processes], [], [])[0]
             for ended in [channel for channel in ready if channel in processes]:  # they say nothing else
-                os.waitpid(processes.pop(ended), 0)
+                os.waitid(os.P_PID, processes[ended], os.WEXITED | os.WNOWAIT)  # it has its last word
+                end(processes.pop(ended))
                 prepared = {cells: channel for cells, channel in prepared.items() if channel is not ended}
                 ended.close()
             if listening in ready:
                 connection, _ = listening.accept()
                 with connection, connection.makefile(encoding="utf-8") as questions:
                     task = json.loads(questions.readline() or "{}")
-                    if "end" in task:  # whose copy it is, they know
-                        for channel in processes:
-                            tell(channel, task)
+                    if "end" in task:
+                        number, own = task["end"]
+                        for channel in [channel for channel, process in processes.items() if process == number]:
+                            tell(channel, {"end": own})
                     elif "prepare" in task:
-                        cells = json.dumps(task.pop("prepare"))
-                        if not (channel := prepared.get(cells)):
-                            number, channel = prepare(json.loads(cells), folder, [listening, connection, *processes])
+                        key = json.dumps(task)
+                        if not (channel := prepared.get(key)):
+                            held = [listening, connection, questions, *processes]
+                            number, channel = prepare(task, folder, held)
                             processes[channel] = number
                             if len(prepared) < KEPT:
-                                prepared[cells] = channel
-                            else:
-                                task["last"] = True
-                        tell(channel, task, connection.fileno())
+                                prepared[key] = channel
+                        tell(channel, {"last": channel not in prepared.values()}, connection.fileno())
             elif 0 in ready:
                 break
         for number in processes.values():
-            os.killpg(number, signal.SIGKILL)
-            os.waitpid(number, 0)
+            end(number)
 
 
-def tell(channel, task, *given):
-    """Say it, with the file numbers `given`, to a process that may have ended."""
+def end(number):
+    """End the process of this number, and with it all copies of it."""
+    os.killpg(number, signal.SIGKILL)
+    os.waitpid(number, 0)
+
+
+def tell(channel, message, *given):
+    """Say it, with the file numbers `given`; without waiting, for a process that has ended or does not listen."""
     with suppress(OSError):
-        socket.send_fds(channel, [json.dumps(task).encode().ljust(SAID_AT_ONCE)], given)
+        said = [json.dumps(message).encode().ljust(SAID_AT_ONCE)]
+        socket.send_fds(channel, said, given, getattr(socket, "MSG_DONTWAIT", 0))
 
 
-def prepare(cells, folder, held):
+def prepare(task, folder, held):
     """Start a process, with a group of its own, in which the cells run, and that is copied for each connection it gets.
 
     Its number and our end of its channel. What we hold it closes: a channel ends when nobody holds its other end.
     """
     ours, channel = socket.socketpair()
     if number := os.fork():
+        with suppress(OSError):
+            os.setpgid(number, number)  # here, too: one of us is first
         channel.close()
         return number, ours
     try:
-        os.setpgid(0, 0)
         for own in (ours, *held):
             own.close()
+        os.setpgid(0, 0)
         with open(os.devnull, "r+") as nothing:  # what a test prints is no answer
             for standard in (0, 1, 2):
                 os.dup2(nothing.fileno(), standard)
+        lower_limits(json.dumps(task["limits"]))
         warnings.simplefilter("ignore")
         move_to(written := tempfile.mkdtemp(dir=folder))
         solved, failed = {"__name__": "__main__"}, None
+        signal.alarm(task["seconds"])  # ends the process
         try:
-            for cell in cells:
+            for cell in task["prepare"]:
                 exec(cell, solved)
         except BaseException:
             failed = traceback.format_exc()
+        signal.alarm(0)
         copy_for_each(channel, solved, failed, written)
+        shutil.rmtree(written, ignore_errors=True)
     finally:
         os._exit(0)
 
 
 def copy_for_each(channel, solved, failed, written):
-    """Be copied for each connection that comes through the channel; each copy finds what the cells have `written`."""
-    copies, last = {}, False  # {number: folder}; none has ended without our waiting for it: no number is of two
+    """Be copied for each connection that comes through the channel; each copy finds what the cells have `written`.
+
+    After cells that failed there is nothing to copy, and the next who asks for them gets another process.
+    """
+    copies, last = {}, False  # {folder: number}
     while copies or not last:
+        told = select.select([channel], [], [], 1 if copies else None)[0]
+        for own in [own for own, number in copies.items() if os.waitpid(number, os.WNOHANG) != (0, 0)]:
+            del copies[own]
+            shutil.rmtree(own, ignore_errors=True)
+        if not told:
+            continue
         message, given, *_ = socket.recv_fds(channel, SAID_AT_ONCE, 1, socket.MSG_WAITALL)
+        if not message:  # nobody will ask any more
+            os.killpg(0, signal.SIGKILL)
         task = json.loads(message)
-        last = last or "last" in task
+        last = last or task.get("last", False)
         if given:
             with socket.socket(fileno=given[0]) as connection:
-                own = tempfile.mkdtemp(dir=Path(written).parent)
-                shutil.copytree(written, own, dirs_exist_ok=True)
-                if not (number := os.fork()):
+                if failed:
+                    channel.close()  # before somebody hears of it and asks again
+                    return say(connection, {"failed": failed})
+                own, state = tempfile.mkdtemp(dir=Path(written).parent), random.getstate()
+                shutil.copytree(written, own, symlinks=True, dirs_exist_ok=True)
+                if number := os.fork():
+                    copies[own] = number
+                    continue
+                try:
+                    random.setstate(state)  # a fork begins anew
                     channel.close()
                     move_to(own)
-                    return run(task, solved, failed, connection)
-                copies[number] = own
-        elif folder := copies.pop(number := task["end"], None):
-            os.kill(number, signal.SIGKILL)
-            os.waitpid(number, 0)
-            shutil.rmtree(folder, ignore_errors=True)
+                    run(solved, connection, [os.getppid(), own])
+                finally:
+                    os._exit(0)
+        elif task["end"] in copies:
+            os.kill(copies[task["end"]], signal.SIGKILL)  # and a second later it is gone from `copies`
 
 
 def move_to(folder):
@@ -148,17 +180,16 @@ def move_to(folder):
     os.environ["TMPDIR"] = os.environ["HOME"] = tempfile.tempdir = folder
 
 
-def run(task, solved, failed, connection):
-    """Run the tests that are asked for, in this copy."""
-    lower_limits(json.dumps(task["limits"]))
-    questions, answers = connection.makefile(encoding="utf-8"), connection.makefile("w", encoding="utf-8")
+def say(connection, what):
+    connection.sendall(json.dumps(what).encode() + b"\n")
 
-    def say(what):
-        answers.write(json.dumps(what) + "\n")
-        answers.flush()
+
+def run(solved, connection, ends_it):
+    """Run the tests that are asked for, in this copy."""
+    questions = connection.makefile(encoding="utf-8")
 
     def ask(question):
-        say(question)
+        say(connection, question)
         reply = json.loads(questions.readline() or '{"stop": true}')
         if "answer" not in reply:
             raise Stopped
@@ -179,11 +210,9 @@ def run(task, solved, failed, connection):
         function.__name__ = name
         return function
 
-    if failed:
-        return say({"failed": failed})
-    say({"prepared": os.getpid()})
+    say(connection, {"prepared": os.getpid(), "end": ends_it})
     for line in questions:
-        say({"verdict": verdict(json.loads(line), solved, asked, lambda name: ask({"fetch": name}))})
+        say(connection, {"verdict": verdict(json.loads(line), solved, asked, lambda name: ask({"fetch": name}))})
 
 
 def verdict(task, solved, asked, fetched):
