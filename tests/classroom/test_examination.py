@@ -244,7 +244,7 @@ def examiner():
 
 
 def copy_of(examiner, *cells):
-    return examination.Copy(examiner.address, {"RLIMIT_CORE": 0}, list(cells))
+    return examination.Copy(examiner.address, {"RLIMIT_CORE": 0, "RLIMIT_NPROC": 5000}, list(cells))
 
 
 def verdict(copy, code, names=(), ask=None, seconds=20):
@@ -303,12 +303,14 @@ def test_the_cells_run_once_for_all_copies_and_each_finds_what_they_wrote(examin
 
 
 def test_a_copy_finds_the_state_of_the_cells(examiner):
-    """Random numbers, limits, links that lead nowhere."""
+    """Random numbers, limits, links that lead nowhere; only the number of processes is no limit of theirs."""
     cells = ["import os, random, resource\nrandom.seed(3)\nos.symlink('nowhere', 'x')"]
     cells += ["assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)"]
+    cells += ["assert resource.getrlimit(resource.RLIMIT_NPROC) != (5000, 5000)"]
     for _ in range(2):
         copy = copy_of(examiner, *cells)
         assert verdict(copy, "assert random.random() == random.Random(3).random() and os.path.islink('x')") == {}
+        assert verdict(copy, "assert resource.getrlimit(resource.RLIMIT_NPROC) == (5000, 5000)") == {}
         copy.end()
 
 

@@ -119,7 +119,8 @@ def prepare(task, folder, held):
         with open(os.devnull, "r+") as nothing:  # what a test prints is no answer
             for standard in (0, 1, 2):
                 os.dup2(nothing.fileno(), standard)
-        lower_limits(json.dumps(task["limits"]))
+        limits = task["limits"]
+        lower_limits(json.dumps({name: limits[name] for name in limits if name != "RLIMIT_NPROC"}))  # it will be copied
         warnings.simplefilter("ignore")
         move_to(written := tempfile.mkdtemp(dir=folder))
         solved, failed = {"__name__": "__main__"}, None
@@ -130,13 +131,13 @@ def prepare(task, folder, held):
         except BaseException:
             failed = traceback.format_exc()
         signal.alarm(0)
-        copy_for_each(channel, solved, failed, written)
+        copy_for_each(channel, limits, solved, failed, written)
         shutil.rmtree(written, ignore_errors=True)
     finally:
         os._exit(0)
 
 
-def copy_for_each(channel, solved, failed, written):
+def copy_for_each(channel, limits, solved, failed, written):
     """Be copied for each connection that comes through the channel; each copy finds what the cells have `written`.
 
     After cells that failed there is nothing to copy, and the next who asks for them gets another process.
@@ -167,6 +168,7 @@ def copy_for_each(channel, solved, failed, written):
                 try:
                     random.setstate(state)  # a fork begins anew
                     channel.close()
+                    lower_limits(json.dumps(limits))
                     move_to(own)
                     run(solved, connection, [os.getppid(), own])
                 finally:
